@@ -1,0 +1,108 @@
+"""A model as it travels: one folder, known by its digest.
+
+The folder is an MLflow model (so `mlflow.pyfunc.load_model` reads it) with one more file, `mlplat.json`: what the model
+takes and gives, what it was made with, and a few rows to try it on. Whoever trains writes it, the gate judges it, the
+controller fetches and checks it, the model server serves it; all of them mean exactly the bytes behind one digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlplat.errors import MlplatError
+
+CONTRACT_FILE = "mlplat.json"
+
+Value = bool | int | float | str | None
+"""One cell of a row, as JSON gives it."""
+Row = dict[str, Value]
+
+
+class BundleError(MlplatError, ValueError):
+    """A model's folder is not what it should be."""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(_Document):
+    """One column that the model takes."""
+
+    name: str
+    type: Literal["boolean", "long", "double", "string"]
+    nullable: bool = False
+
+
+class Example(_Document):
+    """A real row and what the model answered for it when it was judged."""
+
+    row: Row
+    prediction: Annotated[float | int | str, Field(description="Class probability of `classes[1]`, class, or value")]
+
+
+class Contract(_Document):
+    """`mlplat.json`: everything a server needs to know of a model before it loads it."""
+
+    version: Literal[1] = 1
+    project: str
+    model: str
+    task: Literal["binary", "regression"]
+    columns: tuple[Column, ...]
+    """In the order in which the model takes them."""
+    classes: tuple[int | str | bool, ...] = ()
+    """The two classes of a binary task, the positive one last; empty for regression."""
+    threshold: float | None = None
+    """Probability of the positive class from which the label is that class; binary only."""
+    format: Literal["skops", "onnx"] = "skops"
+    file: str = "model.skops"
+    """The model's file, relative to the folder."""
+    frame: bool = True
+    """Whether the model takes a DataFrame with named columns, as column transformers need, or a plain float array."""
+    trusted_types: tuple[str, ...] = ()
+    """Types beyond skops's own that the file may hold; all of them lie under `sklearn.` or `numpy.`."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Version by package (`python`, `scikit-learn`, `skops`, `numpy` …) of where the model was made."""
+    examples: tuple[Example, ...] = ()
+
+
+def read_contract(folder: Path) -> Contract:
+    """Read a bundle's contract. Raises `BundleError` when it is missing or does not hold."""
+    path = folder / CONTRACT_FILE
+    try:
+        return Contract.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{path}: missing", hint="a model is served from the folder that `mlplat run train` registers"
+        ) from error
+    except ValidationError as error:
+        first: Any = error.errors()[0]
+        raise BundleError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def digest(folder: Path) -> str:
+    """Return `sha256:…` over the names and bytes of all files of a bundle.
+
+    It is the SHA-256 of one line a file, `<sha256 of the file>  <path with />`, sorted by path: what `sha256sum` prints.
+    Raises `BundleError` for links and whatever is not a plain file, since they could change behind the digest.
+    """
+    lines = [f"{_file_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]
+    return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    found = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
+    if odd := [path for path in found if path.is_symlink() or not (path.is_file() or path.is_dir())]:
+        raise BundleError(f"{odd[0]}: a model's folder may hold plain files only")
+    if not (files := [path for path in found if path.is_file()]):
+        raise BundleError(f"{folder}: holds no files")
+    return files
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,51 @@
+"""`mlplat down`: end the platform's processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from mlplat.cli.console import progress, say
+from mlplat.cli.options import stack_option, yes_option
+from mlplat.errors import UsageError
+
+
+@click.command()
+@stack_option
+@click.option("--delete-data", is_flag=True, help="Remove runs, models, logs and endpoints as well.")
+@yes_option
+def command(stack: str, delete_data: bool, yes: bool) -> None:
+    """End the platform's processes, endpoints' included; data stays unless you say otherwise.
+
+    \b
+    Example:
+      mlplat down
+      mlplat down --delete-data
+    """
+    from mlplat.spec.platform import read_stack
+    from mlplat.targets.local.folders import state_folder
+    from mlplat.targets.local.install import delete_data as remove
+    from mlplat.targets.local.install import end
+
+    spec, _ = read_stack(stack, Path.cwd())
+    state = state_folder(spec, stack)
+    if delete_data:
+        _ask(state, yes)
+    with progress(f"ending `{spec.name}`"):
+        ended = end(spec, stack)
+    say(f"ended {', '.join(ended)}" if ended else "nothing ran")
+    if delete_data:
+        remove(spec, stack)
+        say(f"removed {state}")
+    elif ended:
+        say(f"data stays in {state}; `mlplat up` goes on from there")
+
+
+def _ask(state: Path, yes: bool) -> None:
+    if yes or not state.exists():
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"everything in {state} would be removed, and nobody can be asked", hint="say `--yes`")
+    click.confirm(f"remove everything in {state}?", abort=True, err=True)

@@ -1,0 +1,63 @@
+"""Options that several verbs share, and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mlplat.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlplat.spec.project import ProjectSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+PROJECT_FILE = "mlplat.yaml"
+
+
+def stack_option(function: F) -> F:
+    """Add `-s/--stack`."""
+    return click.option(
+        "-s", "--stack", default="local", show_default=True, envvar="MLPLAT_STACK", help="Stack of the platform."
+    )(function)
+
+
+def json_option(function: F) -> F:
+    """Add `--json`, as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")(function)
+
+
+def yes_option(function: F) -> F:
+    """Add `--yes`."""
+    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
+
+
+def project_option(function: F) -> F:
+    """Add `--project`, a folder."""
+    return click.option(
+        "--project",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=None,
+        help="The project's folder, instead of this one or the nearest above it.",
+    )(function)
+
+
+def find_project(start: Path | None = None) -> Path | None:
+    """Return the nearest folder, from `start` upward, that holds a mlplat.yaml."""
+    begin = (start or Path.cwd()).absolute()
+    return next((folder for folder in [begin, *begin.parents] if (folder / PROJECT_FILE).is_file()), None)
+
+
+def current_project(start: Path | None = None) -> tuple[Path, ProjectSpec]:
+    """Return the project's folder and what its mlplat.yaml says. Raises `UsageError` outside a project."""
+    from mlplat.spec.project import read
+
+    folder = find_project(start)
+    if folder is None:
+        raise UsageError(
+            f"there is no {PROJECT_FILE} in {(start or Path.cwd()).absolute()} or above it",
+            hint="go to a project's folder, or make one with `mlplat new NAME`",
+        )
+    return folder, read(folder / PROJECT_FILE)

@@ -1,0 +1,61 @@
+"""`mlplat status`: what runs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlplat.cli.console import emit_json, say, table
+from mlplat.cli.options import json_option, stack_option
+
+if TYPE_CHECKING:
+    from mlplat.targets.local.status import Row
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+@click.command()
+@stack_option
+@json_option
+def command(stack: str, as_json: bool) -> int:
+    """Show every service and model revision: whether it runs and is ready, its memory and its address.
+
+    Exits with 1 when a service of the platform is not ready.
+
+    \b
+    Example:
+      mlplat status
+      mlplat status --json
+    """
+    from mlplat.spec.platform import read_stack
+    from mlplat.targets.local.status import status
+
+    spec, _ = read_stack(stack, Path.cwd())
+    rows = status(spec, stack)
+    if as_json:
+        emit_json([asdict(row) for row in rows])
+    else:
+        headers = ["name", "state", "ready", "pid", "for", "MiB", "address"]
+        table([_cells(row) for row in rows], headers)
+    bad = [row for row in rows if row.owner == "platform" and not row.ready]
+    if bad:
+        say("`mlplat up` starts what does not run; `mlplat doctor` says what is wrong")
+    return 1 if bad else 0
+
+
+def _cells(row: Row) -> list[str]:
+    age = _age(time.time() - row.started) if row.pid else ""
+    ready = {True: "yes", False: "no", None: ""}[row.ready]
+    memory = f"{row.memory_bytes / 2**20:.0f}" if row.memory_bytes else ""
+    return [row.name, row.state.lower(), ready, str(row.pid or ""), age, memory, row.address or ""]
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,98 @@
+"""What a target promises to everything above it: one page of frozen, JSON-serialisable values.
+
+A foundation is what lies below the services; a platform is its services' addresses; a connection is the part of that
+which a project needs, written where projects look and free of credentials.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlplat
+from mlplat.errors import MlplatError
+from mlplat.files import config_dir, write_if_changed
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """What `provision` made or adopted: where things can be kept."""
+
+    state: str
+    """Folder of the platform's state."""
+    artifacts: str
+    """Where MLflow keeps artifacts: an absolute folder, or an `s3://` address."""
+    database: str
+    """SQLAlchemy address of MLflow's database."""
+    clock: str | None = None
+    """A set clock (`mlplat.clock`), or None for the computer's own."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What `install` put on a foundation: the address of each service."""
+
+    name: str
+    stack: str
+    target: str
+    endpoints: dict[str, str] = field(default_factory=dict)
+    """URL by service."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How a project reaches a platform. Holds no credentials."""
+
+    platform: str
+    stack: str
+    target: str
+    tracking: str
+    """MLflow's URL."""
+    gateway: str
+    """URL under which endpoints answer: `<gateway>/endpoints/<project>/<name>/predict`."""
+    store: str
+    """Where endpoint documents are kept: `sqlite:///<absolute path>`."""
+    clock: str | None = None
+    mlplat: str = mlplat.__version__
+    """Version of mlplat that wrote it."""
+    version: int = 1
+
+    @staticmethod
+    def path(platform: str, stack: str) -> Path:
+        """Return where the connection to a platform's stack is written."""
+        return config_dir() / "connections" / f"{platform}.{stack}.json"
+
+    def is_written(self) -> bool:
+        """Tell whether projects find exactly this connection."""
+        path = self.path(self.platform, self.stack)
+        return path.is_file() and path.read_text() == self._text()
+
+    def _text(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def write(self) -> bool:
+        """Write it for projects to find; tell whether it changed."""
+        return write_if_changed(self.path(self.platform, self.stack), self._text())
+
+    @classmethod
+    def read(cls, platform: str, stack: str) -> Connection:
+        """Find a platform's stack. Raises `MlplatError` when there is none, or a newer one."""
+        path = cls.path(platform, stack)
+        try:
+            document: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError as error:
+            raise MlplatError(
+                f"no platform `{platform}` with a stack `{stack}` is known on this computer",
+                hint=f"stand it up with `mlplat up -s {stack}`, or name another (`platform` in mlplat.yaml, `-s`)",
+            ) from error
+        except ValueError as error:
+            raise MlplatError(f"{path}: is no JSON", hint=f"`mlplat up -s {stack}` writes it again") from error
+        if document.get("version") != 1:
+            writer = document.get("mlplat")
+            raise MlplatError(f"{path}: was written by mlplat {writer}", hint="use that version here")
+        try:
+            return cls(**document)
+        except TypeError as error:
+            raise MlplatError(f"{path}: {error}", hint=f"`mlplat up -s {stack}` writes it again") from error

@@ -1,0 +1,16 @@
+"""The platform's services as values, written once for every target."""
+
+from __future__ import annotations
+
+from mlplat.services.controller import controller
+from mlplat.services.gateway import gateway
+from mlplat.services.service import Http, Ref, Service
+from mlplat.services.tracking import tracking
+from mlplat.spec.platform import PlatformSpec
+
+__all__ = ["Http", "Ref", "Service", "of"]
+
+
+def of(spec: PlatformSpec) -> tuple[Service, ...]:
+    """Return every service of a platform."""
+    return (tracking(spec), gateway(spec), controller(spec))

@@ -1,0 +1,44 @@
+"""The controller: makes what runs agree with the endpoint documents."""
+
+from __future__ import annotations
+
+from mlplat.services.service import Http, Ref, Service
+from mlplat.spec.platform import PlatformSpec
+
+
+def controller(spec: PlatformSpec) -> Service:
+    """Return the controller's service."""
+    return Service(
+        name="controller",
+        image="platform",
+        argv=("python", "-m", "mlplat.controller", "--settings", (Ref("files"), "/settings.json")),
+        ready=Http("/health"),
+        ports={"http": spec.controller.port},
+        live={"settings.json": settings(spec)},
+        code=True,
+    )
+
+
+def settings(spec: PlatformSpec) -> dict[str, object]:
+    """Return what `mlplat.controller.settings.Settings` reads; all but its port is followed live."""
+    log = spec.serving.prediction_log
+    return {
+        "state": Ref("state"),
+        "tracking": f"http://127.0.0.1:{spec.tracking.port}",
+        "gateway": f"http://127.0.0.1:{spec.gateway.port}",
+        "gateway_admin": f"http://127.0.0.1:{spec.gateway.admin_port}",
+        "xds": (Ref("state"), "/gateway/xds"),
+        "store": Ref("store"),
+        "python": Ref("python:serving"),
+        "code": Ref("code"),
+        "clock": Ref("clock"),
+        "first_port": spec.serving.first_port,
+        "port": spec.controller.port,
+        "interval": spec.controller.interval_seconds,
+        "log_enabled": log.enabled,
+        "log_rows": log.rows_per_part,
+        "log_seconds": log.seconds_per_part,
+        "log_keep_bytes": log.keep_megabytes * 1_000_000,
+        "service_log_bytes": spec.logs.megabytes * 1_000_000,
+        "service_log_backups": spec.logs.backups,
+    }

@@ -1,0 +1,59 @@
+"""A service of the platform as a value: what runs, written once for every target.
+
+What only a target knows is symbolic, so services can be compared, printed and diffed before anything exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A value that the target knows.
+
+    `state`, `artifacts`, `database`, `clock` and `store` are leaves of the foundation; `files` and `data` are the
+    service's own folders (what it is given, what it keeps); `code` holds mlplat's package; `python:<image>` is the
+    interpreter of another image.
+    """
+
+    name: str
+
+
+Text = str | Ref | tuple[str | Ref, ...]
+"""A text, a reference, or several of them written together."""
+
+
+@dataclass(frozen=True)
+class Http:
+    """Ready when `path` on port `port` answers with a status below 400."""
+
+    path: str
+    port: str = "http"
+    timeout: float = 60.0
+    """Seconds from the start until a service that is not ready has failed."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One program of the platform."""
+
+    name: str
+    image: str
+    """Environment or container image it runs in; the target says where that is."""
+    argv: tuple[Text, ...]
+    ready: Http
+    env: Mapping[str, Text] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, Any] = field(default_factory=dict)
+    """JSON by file name, references at its leaves: a change of one restarts the service."""
+    live: Mapping[str, Any] = field(default_factory=dict)
+    """Likewise, reread by the running service: a change of one is an update without a restart."""
+    seeds: Mapping[str, Any] = field(default_factory=dict)
+    """JSON by file name in the service's data folder, written only where there is none: others change it later."""
+    pages: str | None = None
+    """Path of what a person opens in a browser, on port `http`."""
+    code: bool = False
+    """Whether it runs mlplat's own code."""

@@ -1,0 +1,4 @@
+"""Where a platform can stand. Each target is a package with the same promises (`mlplat.contracts`)."""
+
+NAMES = ("local",)
+"""Every target there is."""

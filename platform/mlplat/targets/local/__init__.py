@@ -1,0 +1,11 @@
+"""The local target: processes on this computer, from packages of the Python index alone, on loopback, without root."""
+
+from __future__ import annotations
+
+from mlplat.targets.local.foundation import provision
+from mlplat.targets.local.install import install, plan
+
+__all__ = ["UNSUPPORTED", "install", "plan", "provision"]
+
+UNSUPPORTED: dict[str, str] = {}
+"""Features of the spec that this target lacks, with the reason; read before anything is touched."""

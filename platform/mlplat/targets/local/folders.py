@@ -1,0 +1,34 @@
+"""Where a local platform keeps what it is and what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlplat.contracts import Foundation
+from mlplat.files import state_dir
+from mlplat.spec.platform import PlatformSpec
+
+
+def state_folder(spec: PlatformSpec, stack: str) -> Path:
+    """Return the folder of one platform's stack, whatever folder the command was called in."""
+    return state_dir() / spec.name / stack
+
+
+def store_address(foundation: Foundation) -> str:
+    """Return where endpoint documents are kept."""
+    return f"sqlite:///{foundation.state}/endpoints.db"
+
+
+def service_files(state: Path, service: str) -> Path:
+    """Return the folder of what a service is given."""
+    return state / "services" / service
+
+
+def service_data(state: Path, service: str) -> Path:
+    """Return the folder of what a service keeps."""
+    return state / service
+
+
+def log_file(state: Path, program: str) -> Path:
+    """Return a program's log."""
+    return state / "logs" / f"{program}.log"

@@ -1,0 +1,78 @@
+"""What an `up` would do: the difference between a spec and what lies and runs on this computer.
+
+It is taken from the files and processes themselves and not from a memory of the last `up`, so whatever happened in
+between shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlplat import environment
+from mlplat.supervision import Process, Program
+from mlplat.targets.local.resolve import Resolved
+
+Action = Literal["create", "start", "restart", "update", "delete"]
+ALIVE = ("RUNNING", "STARTING")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that an `up` would do."""
+
+    action: Action
+    kind: Literal["service", "environment", "connection"]
+    name: str
+    fields: tuple[str, ...] = ()
+    """What differs, for a restart or an update."""
+
+    def __str__(self) -> str:
+        return f"{self.action:8}{self.kind}/{self.name}" + (f"  ({', '.join(self.fields)})" if self.fields else "")
+
+
+def environment_changes(wanted: Mapping[str, Resolved]) -> list[Change]:
+    """Return the environments that have to be made, model servers' included."""
+    names = sorted({"platform", "serving", *(resolved.service.image for resolved in wanted.values())})
+    return [Change("create", "environment", name) for name in names if not environment.is_complete(name)]
+
+
+def service_changes(
+    wanted: Mapping[str, Resolved], there: Mapping[str, Program], running: Mapping[str, Process]
+) -> list[Change]:
+    """Return what has to be done to the services, in the order of their names."""
+    gone = [Change("delete", "service", name) for name in sorted(set(there) - set(wanted))]
+    found = (_change(resolved, there.get(name), running.get(name)) for name, resolved in sorted(wanted.items()))
+    return [*gone, *(change for change in found if change)]
+
+
+def _change(wanted: Resolved, there: Program | None, process: Process | None) -> Change | None:
+    name = wanted.service.name
+    if there is None:
+        return Change("create", "service", name)
+    changed = [*_program_fields(wanted.program, there), *_stale(wanted.files)]
+    live = _stale(wanted.live)
+    if process is None or process.state not in ALIVE:
+        return Change("start", "service", name, tuple(changed + live))
+    if changed:
+        return Change("restart", "service", name, tuple(changed + live))
+    return Change("update", "service", name, tuple(live)) if live else None
+
+
+def _program_fields(wanted: Program, there: Program) -> list[str]:
+    variables = sorted(wanted.env.keys() | there.env.keys())
+    return [
+        *(["command"] if wanted.argv != there.argv else []),
+        *(name for name in variables if wanted.env.get(name) != there.env.get(name)),
+        *(name for name in ("directory", "log", "log_bytes", "log_backups") if _differ(name, wanted, there)),
+    ]
+
+
+def _differ(name: str, wanted: Program, there: Program) -> bool:
+    return bool(getattr(wanted, name) != getattr(there, name))
+
+
+def _stale(files: Mapping[Path, str]) -> list[str]:
+    return [path.name for path, content in files.items() if not path.is_file() or path.read_text() != content]

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from mlplat.errors import UsageError
+from mlplat.spec.explain import explain
+from mlplat.spec.platform import PlatformSpec
+
+
+def test_a_key_is_explained_by_its_own_type_and_default() -> None:
+    key, below = explain(PlatformSpec, "gateway.port")
+    assert key is not None
+    assert (key.type, key.default, key.required, below) == ("integer (at least 1024, at most 65535)", "8080", False, [])
+
+
+def test_a_group_lists_its_keys() -> None:
+    key, below = explain(PlatformSpec, "serving.prediction_log")
+    assert key is not None
+    assert "enabled" in [each.name for each in below]
+
+
+def test_the_whole_document_lists_its_groups() -> None:
+    key, below = explain(PlatformSpec, "")
+    assert key is None
+    assert {"version", "name", "gateway"} <= {each.name for each in below}
+
+
+@pytest.mark.parametrize("path", ["gatewy", "gateway.prot", "gateway.port.x", "name.x"])
+def test_an_unknown_path_is_refused(path: str) -> None:
+    with pytest.raises(UsageError, match="there is no key"):
+        explain(PlatformSpec, path)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from mlplat.errors import SpecError, UsageError
+from mlplat.spec.platform import PlatformSpec, read_platform, read_stack, stack_file
+
+ROOT = Path(__file__).parents[3]
+
+
+def write(folder: Path, body: str, stack: str = "local") -> Path:
+    path = folder / "stacks" / f"Pulumi.{stack}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"config:\n  mlplat:platform:\n{body}")
+    return path
+
+
+def problems(folder: Path, body: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        read_platform(write(folder, body))
+    assert caught.value.exit_code == 2
+    return [f"{p.line}: {p.path}: {p.message}" for p in caught.value.problems]
+
+
+def test_an_empty_object_is_all_defaults(tmp_path: Path) -> None:
+    assert read_platform(write(tmp_path, "    {}\n")) == PlatformSpec()
+
+
+def test_every_problem_is_said_at_once_with_its_line(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path, "    gateway:\n      port: http\n      thread: 2\n    tracking: {port: 80}\n    nam: x\n"
+    )
+    assert len(found) == 4
+    assert '4: config.mlplat:platform.gateway.port: input should be a valid integer, not "http"' in found[0]
+    assert "5: config.mlplat:platform.gateway.thread: unknown key" in found[1]
+    assert "6: config.mlplat:platform.tracking.port" in found[2]
+    assert "7: config.mlplat:platform.nam: unknown key" in found[3]
+
+
+def test_an_unknown_key_comes_with_the_nearest_one(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_platform(write(tmp_path, "    gateway: {prot: 8080}\n"))
+    assert "did you mean `port`? `mlplat explain gateway` lists the keys" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "value", ["'8080'", "8080.0", "true", "yes", "22:30", "0x1F90 # hex is an integer of YAML 1.2\n      threads: x"]
+)
+def test_values_are_never_converted(tmp_path: Path, value: str) -> None:
+    assert problems(tmp_path, f"    gateway:\n      port: {value}\n")
+
+
+def test_two_services_on_one_port_are_refused(tmp_path: Path) -> None:
+    assert (
+        "`tracking.port` and `gateway.port` are the same port" in problems(tmp_path, "    tracking: {port: 8080}\n")[0]
+    )
+
+
+def test_a_secret_inside_the_object_is_refused(tmp_path: Path) -> None:
+    assert "would land in the state" in problems(tmp_path, "    tracking:\n      port: {secure: v1:abc}\n")[0]
+
+
+def test_a_newer_document_is_refused_before_its_unknown_keys(tmp_path: Path) -> None:
+    assert problems(tmp_path, "    version: 2\n    new_key: 1\n") == ["None: version: is 2, and this mlplat knows 1"]
+
+
+def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
+    found = problems(tmp_path, "    name: 'x\n")
+    assert len(found) == 1
+    assert "is no YAML" in found[0]
+
+
+def test_a_file_without_the_object_says_how_to_begin(tmp_path: Path) -> None:
+    path = write(tmp_path, "    {}\n")
+    path.write_text("config: {}\n")
+    with pytest.raises(SpecError, match=r"config\.mlplat:platform: is required"):
+        read_platform(path)
+
+
+def test_a_clock_is_written_as_a_time_with_a_zone(tmp_path: Path) -> None:
+    read = read_platform(write(tmp_path, "    clock: 2013-07-01T00:00:00Z\n"))
+    assert read.clock is not None
+    assert read.clock.isoformat() == "2013-07-01T00:00:00+00:00"
+    quoted = read_platform(write(tmp_path, "    clock: '2013-07-01T00:00:00Z'\n"))
+    assert quoted == read
+    assert problems(tmp_path, "    clock: 2013-07-01\n")
+
+
+def test_the_nearest_stack_file_above_is_found(tmp_path: Path) -> None:
+    path = write(tmp_path, "    {}\n", "dev")
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    assert stack_file("dev", deep) == path
+    assert stack_file("local", deep) is None
+
+
+def test_only_local_needs_no_file(tmp_path: Path) -> None:
+    assert read_stack("local", tmp_path) == (PlatformSpec(), None)
+    with pytest.raises(UsageError, match=r"there is no stacks/Pulumi\.dev\.yaml"):
+        read_stack("dev", tmp_path)
+    with pytest.raises(UsageError, match="cannot be the name of a stack"):
+        read_stack("../etc", tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "stacks").glob("Pulumi.*.yaml")), ids=lambda path: path.name)
+def test_the_stacks_of_this_repository_hold_and_fit_the_schema(path: Path) -> None:
+    from ruamel.yaml import YAML
+
+    read_platform(path)
+    assert path.read_text().startswith("# yaml-language-server: $schema=./schema.json\n")
+    jsonschema.validate(YAML(typ="safe").load(path), json.loads((ROOT / "stacks" / "schema.json").read_text()))
+
+
+def test_every_key_has_a_sentence() -> None:
+    from mlplat.spec.project import ProjectSpec
+
+    from mlplat.spec.base import Spec
+    from mlplat.spec.explain import keys
+
+    def silent(model: type[Spec], path: str) -> list[str]:
+        below = [item for key in keys(model) if key.group for item in silent(key.group, f"{path}.{key.name}")]
+        return [f"{path}.{key.name}" for key in keys(model) if not key.sentence.endswith(".")] + below
+
+    assert silent(PlatformSpec, "platform") + silent(ProjectSpec, "project") == []
