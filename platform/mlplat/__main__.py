@@ -1,0 +1,5 @@
+"""Run the command line as `python -m mlplat`."""
+
+from mlplat.cli import main
+
+main()

@@ -1,0 +1,125 @@
+"""The command line as a process of its own, and waiting: what end-to-end tests share."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / ".cache" / "mlplat"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Mlplat:
+    """The command line, in folders of its own."""
+
+    folder: Path
+    command: tuple[str, ...] = (sys.executable, "-m", "mlplat")
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MLPLAT_")}
+        self.env = {
+            **kept,
+            "MLPLAT_STATE_DIR": str(self.folder / "state"),
+            "MLPLAT_CONFIG_DIR": str(self.folder / "config"),
+            "MLPLAT_DATA_DIR": str(DATA),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            **self.env,
+        }
+
+    def stack(self, **settings: Any) -> None:
+        """Write the stack `local`: free ports, and what a test sets."""
+        ports = free_ports(5)
+        spec = {
+            "name": "tests",
+            "tracking": {"port": ports[0]},
+            "gateway": {"port": ports[1], "admin_port": ports[2]},
+            "controller": {"port": ports[3], "interval_seconds": 0.2},
+            "serving": {"first_port": ports[4]},
+        }
+        path = self.folder / "stacks" / "Pulumi.local.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # JSON is YAML.
+        path.write_text(json.dumps({"config": {"mlplat:platform": merged(spec, settings)}}))
+
+    def run(self, *argv: str, cwd: Path | None = None, timeout: float = 300, code: int | None = 0) -> Done:
+        """Run a command to its end, and check its exit code unless that is None."""
+        ended = subprocess.run(
+            [*self.command, *argv],
+            cwd=cwd or self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        done = Done(ended.returncode, ended.stdout, ended.stderr)
+        told = f"{' '.join(argv)} ended with {done.code}\n{done.out}\n{done.err}"
+        assert code is None or done.code == code, told
+        assert "Traceback (most recent call last)" not in done.err, told
+        return done
+
+    def start(self, *argv: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+        """Start a command and let it go on."""
+        return subprocess.Popen(
+            [*self.command, *argv],
+            cwd=cwd or self.folder,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def pids(self) -> dict[str, int]:
+        """Return the process ids of what runs, by name."""
+        rows = self.run("status", "--json", code=None).json()
+        return {row["name"]: row["pid"] for row in rows if row["pid"]}
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay one nested map over another."""
+    both = {key: merged(base[key], value) for key, value in over.items() if isinstance(base.get(key), dict)}
+    return {**base, **over, **both}
+
+
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports below the range that outgoing connections use, with room behind the last one."""
+    start = 20000 + os.getpid() % 500 * 20
+    found: list[int] = []
+    while len(found) < count:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", start)) != 0:
+                found.append(start)
+        start += 1
+    return found
+
+
+def until(condition: Callable[[], object], seconds: float = 60, what: str = "the condition") -> None:
+    """Wait for a condition, failing after a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
+        time.sleep(0.1)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from mlplat import services
+from mlplat.services import Http, Ref, Service
+from mlplat.spec.platform import GatewaySpec, LogSpec, PlatformSpec, ServingSpec, TrackingSpec
+from mlplat.supervision import Process, Program
+from mlplat.targets.local.foundation import foundation
+from mlplat.targets.local.plan import Change, service_changes
+from mlplat.targets.local.resolve import Resolved, resolve
+
+
+def resolved(spec: PlatformSpec) -> dict[str, Resolved]:
+    base = foundation(spec, "local")
+    return {service.name: resolve(service, spec, base) for service in services.of(spec)}
+
+
+def installed(spec: PlatformSpec) -> dict[str, Program]:
+    """Put a platform's files on disk, as an `up` does, and return its programs."""
+    made = resolved(spec)
+    for each in made.values():
+        for path, content in {**each.files, **each.live, **each.seeds}.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+    return {name: each.program for name, each in made.items()}
+
+
+def running(programs: dict[str, Program], state: str = "RUNNING") -> dict[str, Process]:
+    return {name: Process(name, state, 1, 0.0, "") for name in programs}
+
+
+def changes(before: PlatformSpec, after: PlatformSpec) -> list[Change]:
+    there = installed(before)
+    return service_changes(resolved(after), there, running(there))
+
+
+def said(found: list[Change]) -> list[tuple[str, str]]:
+    return [(change.action, change.name) for change in found]
+
+
+def test_nothing_there_creates_everything() -> None:
+    found = service_changes(resolved(PlatformSpec()), {}, {})
+    assert said(found) == [("create", "controller"), ("create", "gateway"), ("create", "tracking")]
+
+
+def test_the_same_spec_changes_nothing() -> None:
+    assert changes(PlatformSpec(), PlatformSpec()) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        # The controller is told where tracking is, and follows that without a restart.
+        (PlatformSpec(tracking=TrackingSpec(port=5001)), [("update", "controller"), ("restart", "tracking")]),
+        (PlatformSpec(gateway=GatewaySpec(threads=2)), [("restart", "gateway")]),
+        (PlatformSpec(gateway=GatewaySpec(port=8081)), [("update", "controller"), ("restart", "gateway")]),
+        (PlatformSpec(serving=ServingSpec(first_port=19000)), [("update", "controller")]),
+        (
+            PlatformSpec(logs=LogSpec(megabytes=20)),
+            [("restart", "controller"), ("restart", "gateway"), ("restart", "tracking")],
+        ),
+    ],
+)
+def test_a_changed_setting_touches_only_what_it_concerns(after: PlatformSpec, expected: list[tuple[str, str]]) -> None:
+    assert said(changes(PlatformSpec(), after)) == expected
+
+
+def test_a_change_names_what_differs() -> None:
+    found = changes(PlatformSpec(), PlatformSpec(tracking=TrackingSpec(port=5001)))
+    assert [change.fields for change in found] == [("settings.json",), ("command",)]
+
+
+def test_what_is_written_but_does_not_run_is_started() -> None:
+    there = installed(PlatformSpec())
+    assert {change.action for change in service_changes(resolved(PlatformSpec()), there, {})} == {"start"}
+    fatal = service_changes(resolved(PlatformSpec()), there, running(there, "FATAL"))
+    assert {change.action for change in fatal} == {"start"}
+
+
+def test_a_service_that_is_no_longer_wanted_is_deleted() -> None:
+    there = installed(PlatformSpec())
+    old = dataclasses.replace(there["tracking"], name="old")
+    found = service_changes(resolved(PlatformSpec()), {**there, "old": old}, running(there))
+    assert said(found) == [("delete", "old")]
+
+
+def test_every_reference_gets_a_value() -> None:
+    for each in resolved(PlatformSpec()).values():
+        assert "Ref(" not in str([each.program, each.files, each.live, each.seeds])
+        assert all(isinstance(argument, str) for argument in each.program.argv)
+
+
+def test_an_unknown_reference_is_a_fault_of_the_program() -> None:
+    spec = PlatformSpec()
+    odd = Service("odd", "platform", ("python", Ref("nowhere")), Http("/"))
+    with pytest.raises(KeyError, match="nowhere"):
+        resolve(odd, spec, foundation(spec, "local"))
+
+
+def test_the_controller_reads_what_the_target_writes() -> None:
+    from mlplat.controller.settings import read
+
+    spec = PlatformSpec()
+    installed(spec)
+    path = next(iter(resolved(spec)["controller"].live))
+    settings = read(path)
+    assert settings.store == f"sqlite:///{settings.state}/endpoints.db"
+    assert settings.first_port == spec.serving.first_port
+    assert Path(settings.xds) == settings.state / "gateway" / "xds"
+
+
+def test_only_loopback_is_bound() -> None:
+    for each in resolved(PlatformSpec()).values():
+        assert "0.0.0.0" not in str([each.program, each.files])
