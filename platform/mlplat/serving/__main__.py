@@ -1,0 +1,32 @@
+"""`python -m mlplat.serving`: one model server process."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# numpy and scikit-learn read these when they are imported. A server is one thread wide: with a pool a row, which takes
+# microseconds, would wait for threads that other servers on the computer need as well.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    os.environ[_variable] = "1"
+
+
+def main() -> int:
+    """Serve a model until the process is told to stop; return the exit code."""
+    from mlplat.errors import MlplatError
+    from mlplat.serving.options import parse
+
+    try:
+        options = parse()
+        from mlplat.serving.server import serve
+
+        serve(options)
+    except MlplatError as error:
+        lines = [f"error: {error.message}", *([f"hint: {error.hint}"] if error.hint else [])]
+        print("\n".join(lines), file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""What a request holds, checked against the model's contract and turned into typed columns.
+
+Columns are the one form in which rows reach a model, whoever asks: the row route, the inference protocol, the gate's
+DataFrame. One numpy array a column: `boolean` is bool, `long` int64, `double` float64, `string` object (str). Null is
+NaN; a nullable `long` or `boolean` is float64 therefore, as pandas has it. So a null, a category or a whole number
+cannot mean one thing when a model is judged and another when it serves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlplat.bundle import Column
+from mlplat.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[Any]
+Columns = dict[str, Array]
+
+LISTED = 20
+"""Problems named in one answer: enough to see a pattern, few enough to read."""
+
+SHOWN = 60
+"""Characters of a client's own text in a message."""
+
+_INT64 = range(-(2**63), 2**63)
+_PLAIN: dict[str, frozenset[type]] = {
+    "boolean": frozenset({bool}),
+    "long": frozenset({int}),
+    "double": frozenset({int, float}),
+    "string": frozenset({str}),
+}
+_WORDS = {"boolean": "true or false", "long": "a whole number", "double": "a number", "string": "a string"}
+_DTYPES: dict[str, type] = {"boolean": np.bool_, "long": np.int64, "double": np.float64, "string": np.object_}
+
+
+class InputError(UsageError):
+    """Rows do not hold what the model's contract asks for; `details` names each place, the first `LISTED` of them."""
+
+    def __init__(self, details: Sequence[str]) -> None:
+        self.details = tuple(details[:LISTED])
+        super().__init__(self.details[0])
+
+
+class Schema:
+    """The columns of a contract, and the ways into them."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = tuple(columns)
+        self.names = tuple(column.name for column in columns)
+        self._known = frozenset(self.names)
+        self._allowed = tuple(
+            _PLAIN[column.type] | {type(None)} if column.nullable else _PLAIN[column.type] for column in columns
+        )
+
+    def from_rows(self, rows: object) -> Columns:
+        """Turn JSON rows, a list of objects, into columns. Raises `InputError` naming row and column."""
+        if not isinstance(rows, list):
+            raise InputError([f"rows: must be a list of objects, not {shown(rows)}"])
+        if not rows:
+            raise InputError(["rows: holds no rows"])
+        width = len(self.names)
+        try:
+            if all(len(row) == width for row in rows):
+                return self.from_values({name: [row[name] for row in rows] for name in self.names}, row_place)
+        except (TypeError, KeyError, IndexError):
+            pass  # an object of another shape: found and named below
+        raise InputError(list(_first(self._row_problems(rows))))
+
+    def from_values(self, values: Mapping[str, list[Any]], place: Callable[[str, int], str]) -> Columns:
+        """Turn one list of JSON values a column into columns; all lists are of one length.
+
+        `place` writes where a value stands, for messages. Raises `InputError`.
+        """
+        columns: Columns = {}
+        for column, allowed in zip(self.columns, self._allowed, strict=True):
+            found = values[column.name]
+            if not allowed.issuperset(map(type, found)) or (array := _array(column, found)) is None:
+                return self._converted(values, place)
+            columns[column.name] = array
+        return columns
+
+    def from_frame(self, frame: pd.DataFrame) -> Columns:
+        """Turn a DataFrame into columns; columns that the contract does not name are left out. Raises `InputError`."""
+        if missing := [name for name in self.names if name not in frame.columns]:
+            raise InputError([f"{name}: is missing" for name in missing])
+        values: dict[str, list[Any]] = {}
+        columns: Columns = {}
+        for column in self.columns:
+            series = frame[column.name]
+            if column.type == "double" and series.dtype == np.float64:
+                columns[column.name] = _finite_or_null(column, series.to_numpy())
+            else:
+                values[column.name] = _listed(series)
+        rest = Schema([column for column in self.columns if column.name in values])
+        columns |= rest.from_values(values, lambda name, row: f"{name}, row {row}")
+        return {name: columns[name] for name in self.names}
+
+    def to_frame(self, columns: Columns) -> pd.DataFrame:
+        """Make the DataFrame that a pipeline with column transformers takes; strings stay plain objects."""
+        import pandas as pd  # a model that takes an array is served without pandas
+
+        # Without a stated dtype pandas guesses one, and a column of strings that holds only nulls becomes numeric.
+        return pd.DataFrame({name: pd.Series(array, dtype=array.dtype, copy=False) for name, array in columns.items()})
+
+    def to_matrix(self, columns: Columns) -> NDArray[np.float64]:
+        """Make the rows by columns array of float64 that a model without column names takes."""
+        rows = len(next(iter(columns.values())))
+        matrix = np.empty((rows, len(columns)), dtype=np.float64)
+        for index, array in enumerate(columns.values()):
+            matrix[:, index] = array
+        return matrix
+
+    def _row_problems(self, rows: list[Any]) -> Iterator[str]:
+        for index, row in enumerate(rows):
+            if not isinstance(row, dict):
+                yield f"rows[{index}]: must be an object of column and value, not {shown(row)}"
+                continue
+            for column in self.columns:
+                if why := "is missing" if column.name not in row else _reason(column, row[column.name]):
+                    yield f"rows[{index}].{column.name}: {why}"
+            odd = (name for name in row if name not in self._known)
+            yield from (f"rows[{index}].{cut(str(name))}: the model has no such column" for name in odd)
+
+    def _converted(self, values: Mapping[str, list[Any]], place: Callable[[str, int], str]) -> Columns:
+        converted: dict[str, list[Any]] = {column.name: list(values[column.name]) for column in self.columns}
+        if problems := list(_first(self._problems(converted, place))):
+            raise InputError(problems)
+        return {column.name: _must(_array(column, converted[column.name])) for column in self.columns}
+
+    def _problems(self, values: dict[str, list[Any]], place: Callable[[str, int], str]) -> Iterator[str]:
+        """Name what is wrong, row by row, and put a converted value in the place of one that only needs that."""
+        for row in range(len(values[self.names[0]])):
+            for column in self.columns:
+                try:
+                    values[column.name][row] = _value(column, values[column.name][row])
+                except ValueError as error:
+                    yield f"{place(column.name, row)}: {error}"
+
+
+def row_place(name: str, row: int) -> str:
+    """Write where a value stands in a list of rows."""
+    return f"rows[{row}].{name}"
+
+
+def shown(value: object) -> str:
+    """Write a value for a message, as JSON would and short."""
+    words = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return cut(repr(value) if not isinstance(value, str) else f'"{value}"')
+
+
+def cut(text: str) -> str:
+    """Shorten what a client wrote, so that the place and the reason beside it fit on one line."""
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _first(problems: Iterator[str]) -> Iterator[str]:
+    return (problem for _, problem in zip(range(LISTED), problems, strict=False))
+
+
+def _reason(column: Column, value: Any) -> str | None:
+    try:
+        _value(column, value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _value(column: Column, value: Any) -> Any:
+    """Return one value as its column holds it, or raise `ValueError` with the reason."""
+    if value is None:
+        if column.nullable:
+            return None
+        raise ValueError("must not be null")
+    if type(value) is float and not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    if type(value) not in _PLAIN[column.type]:
+        if column.type == "long" and type(value) is float and value.is_integer():
+            value = int(value)
+        else:
+            raise ValueError(f"must be {_WORDS[column.type]}, not {shown(value)}")
+    if column.type == "long" and value not in _INT64:
+        raise ValueError("must be a whole number of 64 bits")
+    if column.type == "double" and type(value) is int:
+        return _double(value)
+    return value
+
+
+def _double(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("must be a finite number") from None
+
+
+def _array(column: Column, values: list[Any]) -> Array | None:
+    """Return a column of values of the right types; None where one of them needs a closer look."""
+    nulls = column.nullable and None in values
+    if column.type == "string":
+        array: Array = np.empty(len(values), dtype=np.object_)
+        array[:] = [np.nan if value is None else value for value in values] if nulls else values
+        return array
+    try:
+        array = np.array(values, dtype=np.float64 if column.nullable else _DTYPES[column.type])
+    except OverflowError:
+        return None
+    if array.dtype == np.float64 and not np.isfinite(array).all() and _odd(array, values):
+        return None
+    if column.type == "long" and column.nullable and any(v is not None and v not in _INT64 for v in values):
+        return None
+    return array
+
+
+def _odd(array: Array, values: list[Any]) -> bool:
+    return int((~np.isfinite(array)).sum()) != values.count(None)
+
+
+def _must(array: Array | None) -> Array:
+    if array is None:
+        raise AssertionError("a checked column must convert")
+    return array
+
+
+def _finite_or_null(column: Column, array: Array) -> Array:
+    if np.isinf(array).any() or (not column.nullable and np.isnan(array).any()):
+        row = int(np.flatnonzero(~np.isfinite(array))[0])
+        why = "must be a finite number" if column.nullable or np.isinf(array[row]) else "must not be null"
+        raise InputError([f"{column.name}, row {row}: {why}"])
+    return array
+
+
+def _listed(series: pd.Series[Any]) -> list[Any]:
+    """Return a pandas column as the JSON values it stands for: every null as None, numpy scalars as Python's own."""
+    pairs = zip(series.astype(object).tolist(), series.isna().tolist(), strict=True)
+    return [None if null else value.item() if isinstance(value, np.generic) else value for value, null in pairs]

@@ -1,0 +1,253 @@
+"""The two ways to ask a model: rows of JSON, and the Open Inference Protocol's tensors (version 2, REST).
+
+Everything here is a plain function of bytes, so that it can run on the event loop or beside it. Errors name the place
+in the request: `rows[3].carrier: …`, `inputs[carrier].data[3]: …`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+import mlplat
+from mlplat.bundle import Column, Contract
+from mlplat.serving.columns import Columns, InputError, cut, shown
+from mlplat.serving.model import Model
+
+ARRAY_INPUT = "input-0"
+"""Name of the one tensor, rows by columns, that a model without column names takes instead of a tensor a column."""
+
+_INTEGERS = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
+_FLOATS = frozenset({"FP16", "FP32", "FP64"})
+_DATATYPES = {"boolean": "BOOL", "long": "INT64", "double": "FP64", "string": "BYTES"}
+_ACCEPTED = {
+    "boolean": frozenset({"BOOL"}),
+    "long": _INTEGERS,
+    "double": _FLOATS | _INTEGERS,
+    "string": frozenset({"BYTES"}),
+}
+_PLATFORMS = {"skops": "sklearn_skops", "onnx": "onnx_onnxruntime"}
+
+
+class FormatError(InputError):
+    """The body is no JSON object at all (400), rather than one with wrong values (422)."""
+
+
+class TooManyRowsError(InputError):
+    """A request holds more rows than the server takes at a time (413)."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A loaded model under the names that answers carry, and the most rows that one request may hold."""
+
+    model: Model
+    version: str
+    revision: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answered request: the body to send, and what the log and the metrics keep."""
+
+    body: bytes
+    columns: Columns
+    scores: NDArray[np.float64]
+
+
+Protocol = Callable[[Served, bytes], Answer]
+
+
+def answer_rows(served: Served, body: bytes) -> Answer:
+    """Answer `{"rows": [{column: value, …}, …]}`. Raises `InputError` and `ModelError`."""
+    document = decode(body)
+    if odd := [key for key in document if key != "rows"]:
+        raise InputError([f"{cut(str(odd[0]))}: unknown key; a request holds `rows` only"])
+    if "rows" not in document:
+        raise InputError(["rows: is missing"])
+    rows = document["rows"]
+    _check_count(served, len(rows) if isinstance(rows, list) else 0, "rows")
+    columns = served.model.schema.from_rows(rows)
+    scores = served.model.score_columns(columns)
+    contract = served.model.contract
+    reply = {
+        "model": f"{contract.project}/{contract.model}",
+        "version": served.version,
+        "revision": served.revision,
+        "predictions": served.model.answers(scores),
+    }
+    return Answer(orjson.dumps(reply), columns, scores)
+
+
+def answer_tensors(served: Served, body: bytes) -> Answer:
+    """Answer an inference request of the Open Inference Protocol. Raises `InputError` and `ModelError`."""
+    document = decode(body)
+    identifier = document.get("id")
+    if identifier is not None and not isinstance(identifier, str):
+        raise InputError([f"id: must be a string, not {shown(identifier)}"])
+    wanted = _wanted_outputs(served.model.contract, document.get("outputs"))
+    columns = _columns(served, document.get("inputs"))
+    scores = served.model.score_columns(columns)
+    reply: dict[str, Any] = {"model_name": served.model.contract.model, "model_version": served.version}
+    if identifier is not None:
+        reply["id"] = identifier
+    reply["outputs"] = [_output(served.model, name, scores) for name in wanted]
+    return Answer(orjson.dumps(reply), columns, scores)
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """Read a JSON object. Raises `FormatError`."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise FormatError([f"the body is no JSON: {error}"]) from error
+    if not isinstance(document, dict):
+        raise FormatError([f"the body must be a JSON object, not {shown(document)}"])
+    return document
+
+
+def server_metadata() -> dict[str, Any]:
+    """Describe the server."""
+    return {"name": "mlplat", "version": mlplat.__version__, "extensions": []}
+
+
+def model_metadata(served: Served) -> dict[str, Any]:
+    """Describe the model's tensors, one a column."""
+    contract = served.model.contract
+    return {
+        "name": contract.model,
+        "versions": [served.version],
+        "platform": _PLATFORMS[contract.format],
+        "inputs": [_tensor(column.name, _DATATYPES[column.type]) for column in contract.columns],
+        "outputs": [_tensor(name, _output_datatype(contract, name)) for name in _output_names(contract)],
+    }
+
+
+def _tensor(name: str, datatype: str) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": [-1]}
+
+
+def _output_names(contract: Contract) -> tuple[str, ...]:
+    return ("value",) if contract.task == "regression" else ("label", "probability")
+
+
+def _output_datatype(contract: Contract, name: str) -> str:
+    if name != "label":
+        return "FP64"
+    kinds = {type(label) for label in contract.classes}
+    return "BOOL" if kinds == {bool} else "INT64" if kinds == {int} else "BYTES"
+
+
+def _output(model: Model, name: str, scores: NDArray[np.float64]) -> dict[str, Any]:
+    datatype = _output_datatype(model.contract, name)
+    data = model.labels(scores) if name == "label" else scores.tolist()
+    if name == "label" and datatype == "BYTES":
+        data = [str(label) for label in data]
+    return {"name": name, "datatype": datatype, "shape": [len(scores)], "data": data}
+
+
+def _wanted_outputs(contract: Contract, wanted: object) -> Sequence[str]:
+    names = _output_names(contract)
+    if wanted is None:
+        return names
+    if not isinstance(wanted, list) or not all(isinstance(item, dict) for item in wanted):
+        raise InputError([f"outputs: must be a list of objects with a `name`, not {shown(wanted)}"])
+    if odd := [item.get("name") for item in wanted if item.get("name") not in names]:
+        raise InputError([f"outputs[{cut(str(odd[0]))}]: the model has no such output; it has {', '.join(names)}"])
+    asked = list(dict.fromkeys(item["name"] for item in wanted))
+    return asked or names
+
+
+def _columns(served: Served, inputs: object) -> Columns:
+    tensors = _by_name(inputs)
+    schema, contract = served.model.schema, served.model.contract
+    if not contract.frame and set(tensors) == {ARRAY_INPUT} and schema.names != (ARRAY_INPUT,):
+        return _from_array(served, tensors[ARRAY_INPUT])
+    problems = [f"inputs[{name}]: is missing" for name in schema.names if name not in tensors]
+    problems += [f"inputs[{cut(name)}]: the model has no such input" for name in tensors if name not in schema.names]
+    if problems:
+        raise InputError(problems)
+    values = {column.name: _values(served, column, tensors[column.name]) for column in schema.columns}
+    _check_lengths(values)
+    return schema.from_values(values, lambda name, row: f"inputs[{name}].data[{row}]")
+
+
+def _by_name(inputs: object) -> dict[str, dict[str, Any]]:
+    if not isinstance(inputs, list) or not inputs:
+        raise InputError([f"inputs: must be a list of tensors, not {shown(inputs)}"])
+    tensors: dict[str, dict[str, Any]] = {}
+    for place, tensor in enumerate(inputs):
+        name = tensor.get("name") if isinstance(tensor, dict) else None
+        if not isinstance(name, str):
+            raise InputError([f"inputs[{place}]: must be an object with a `name`"])
+        if name in tensors:
+            raise InputError([f"inputs[{cut(name)}]: is there twice"])
+        tensors[name] = tensor
+    return tensors
+
+
+def _values(served: Served, column: Column, tensor: dict[str, Any]) -> list[Any]:
+    place = f"inputs[{column.name}]"
+    _check_datatype(place, tensor, _ACCEPTED[column.type], _DATATYPES[column.type])
+    shape = _shape(place, tensor)
+    if len(shape) not in {1, 2} or shape[1:] not in {(), (1,)}:
+        raise InputError([f"{place}.shape: must be [n] or [n, 1], not {list(shape)}"])
+    return _data(served, place, tensor, shape)
+
+
+def _from_array(served: Served, tensor: dict[str, Any]) -> Columns:
+    place, schema = f"inputs[{ARRAY_INPUT}]", served.model.schema
+    _check_datatype(place, tensor, _FLOATS | _INTEGERS, "FP64")
+    shape, width = _shape(place, tensor), len(schema.names)
+    if len(shape) != 2 or shape[1] != width:  # noqa: PLR2004 - rows and columns
+        raise InputError([f"{place}.shape: must be [n, {width}], not {list(shape)}"])
+    flat = _data(served, place, tensor, shape)
+    values = {name: flat[index::width] for index, name in enumerate(schema.names)}
+    return schema.from_values(values, lambda name, row: f"{place}.data[{row}][{schema.names.index(name)}]")
+
+
+def _check_datatype(place: str, tensor: dict[str, Any], accepted: frozenset[str], usual: str) -> None:
+    datatype = tensor.get("datatype")
+    if not isinstance(datatype, str) or datatype not in accepted:
+        raise InputError([f"{place}.datatype: must be {usual}, not {shown(datatype)}"])
+
+
+def _shape(place: str, tensor: dict[str, Any]) -> tuple[int, ...]:
+    shape = tensor.get("shape")
+    if not isinstance(shape, list) or not shape or not all(type(size) is int and size >= 0 for size in shape):
+        raise InputError([f"{place}.shape: must be a list of sizes, not {shown(shape)}"])
+    return tuple(shape)
+
+
+def _data(served: Served, place: str, tensor: dict[str, Any], shape: tuple[int, ...]) -> list[Any]:
+    """Return a tensor's values in row-major order; they may be nested as its shape is."""
+    _check_count(served, shape[0], place)
+    data = tensor.get("data")
+    if not isinstance(data, list):
+        raise InputError([f"{place}.data: must be a list, not {shown(data)}"])
+    if not shape[0]:
+        raise InputError([f"{place}.data: holds no rows"])
+    width = shape[1] if len(shape) > 1 else 1
+    if len(shape) > 1 and len(data) == shape[0] and all(type(row) is list and len(row) == width for row in data):
+        return [value for row in data for value in row]
+    if len(data) != shape[0] * width:
+        raise InputError([f"{place}.data: holds {len(data)} values, and its shape {list(shape)} is {shape[0] * width}"])
+    return data
+
+
+def _check_lengths(values: dict[str, list[Any]]) -> None:
+    first, *rest = values
+    if odd := [name for name in rest if len(values[name]) != len(values[first])]:
+        found = f"{len(values[odd[0]])} rows, and inputs[{first}] holds {len(values[first])}"
+        raise InputError([f"inputs[{odd[0]}].data: holds {found}"])
+
+
+def _check_count(served: Served, count: int, place: str) -> None:
+    if count > served.rows:
+        raise TooManyRowsError([f"{place}: holds {count} rows, and one request may hold {served.rows}"])
