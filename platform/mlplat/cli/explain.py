@@ -35,12 +35,12 @@ def command(path: str, of_project: bool, as_json: bool) -> None:
     if as_json:
         emit_json({"key": _plain(key) if key else None, "keys": [_plain(each) for each in below]})
         return
-    say(f"{path}: {key.type}. {key.sentence}" if key else sentence(model))
+    say(f"{path}: {key.shape}. {key.sentence}" if key else sentence(model))
     if key and not below:
         say("It is required." if key.required else f"Default: {key.default}")
     if below:
         say()
-        table([(each.name, each.type, _default(each), each.sentence) for each in below], HEADERS)
+        table([(each.name, each.shape, _default(each), each.sentence) for each in below], HEADERS)
 
 
 HEADERS = ("key", "type", "default", "meaning")
@@ -48,7 +48,7 @@ HEADERS = ("key", "type", "default", "meaning")
 
 def _plain(key: Key) -> dict[str, object]:
     return {
-        "name": key.name, "type": key.type, "default": key.default, "required": key.required, "meaning": key.sentence,
+        "name": key.name, "type": key.shape, "default": key.default, "required": key.required, "meaning": key.sentence,
     }  # fmt: skip
 
 

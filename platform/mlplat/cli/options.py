@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -42,6 +42,14 @@ def project_option(function: F) -> F:
         default=None,
         help="The project's folder, instead of this one or the nearest above it.",
     )(function)
+
+
+def read_pairs(pairs: Sequence[str]) -> dict[str, str]:
+    """Read the `NAME=VALUE` of a repeated `--set`; the last one for a name counts. Raises `UsageError` without `=`."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise UsageError(f"`--set {pair}` has no value", hint="write it as `--set NAME=VALUE`")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def find_project(start: Path | None = None) -> Path | None:

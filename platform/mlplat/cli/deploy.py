@@ -1,0 +1,115 @@
+"""`mlplat deploy`: put a model version behind an endpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mlplat.cli import endpoints
+from mlplat.cli.console import emit_json, say
+from mlplat.cli.options import json_option, stack_option
+
+if TYPE_CHECKING:
+    from mlplat.controller.document import Force
+    from mlplat.labels import Name
+    from mlplat.spec.rollout import RolloutPolicy
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("--version", "number", metavar="N", help="Version; without it the model's challenger, or the newest.")
+@click.option("--endpoint", "endpoint_name", metavar="NAME", help="Endpoint; without it the one named like the model.")
+@click.option("--strategy", type=click.Choice(["direct", "canary"]), help="Instead of the project's own.")
+@click.option("--force", "forced", is_flag=True, help="Serve a version that the gate did not let pass; recorded.")
+@click.option("--reason", default="", help="Why it is forced.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Watch until it serves or was given up.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Longest time to watch.")
+@stack_option
+@json_option
+def command(
+    model: str | None,
+    *,
+    number: str | None,
+    endpoint_name: str | None,
+    strategy: str | None,
+    forced: bool,
+    reason: str,
+    wait: bool,
+    timeout: float | None,
+    stack: str,
+    as_json: bool,
+) -> None:
+    """Put a version of MODEL, by default the project's own, behind an endpoint.
+
+    A canary gets growing shares of the traffic while it is compared with the champion, and all of it when it is no
+    worse; otherwise the champion goes on. Leaves with 0 when the version serves, with 1 when it was refused, failed, or
+    came out worse. Ctrl-C ends the watching only.
+
+    \b
+    Example:
+      mlplat deploy
+      mlplat deploy --version 3 --strategy direct
+      mlplat deploy flights/late --endpoint late-eu --no-wait
+    """
+    from mlplat.controller import follow, wishes
+    from mlplat.errors import RefusedError
+
+    where = endpoints.place(stack)
+    of = where.name(model)
+    name = of if endpoint_name is None else _endpoint(endpoint_name, of)
+    force = _force(forced, reason)
+    wanted = number or _candidate(where, of)
+    spec = wishes.deploy(name, of, wanted, _policy(where, strategy), by=endpoints.user(), force=force)
+    with where.store() as store:
+        after = follow.last_event(store, name)
+        text = f"version {wanted} of {of} ({spec.policy.strategy}{', forced' if force else ''})"
+        wished = endpoints.wish(where, store, name, lambda _present: spec, text)
+        outcome = endpoints.watch(store, wished, after=after, timeout=timeout) if wait else None
+        final = store.get(name) or wished
+    if as_json:
+        emit_json(final.model_dump(mode="json"))
+    if outcome is None:
+        say(f"{name}: `mlplat rollout status {name}` shows how it goes")
+    elif not outcome.fulfilled:
+        raise RefusedError(f"{name}: {outcome.text}", hint=f"`mlplat rollout history {name}` shows what happened")
+    else:
+        say(f"{name}: {outcome.text}")
+        say(f"it answers on {where.address(name)}/predict")
+
+
+def _endpoint(text: str, model: Name) -> Name:
+    from mlplat.labels import Name
+
+    return Name.parse(text, project=model.project)
+
+
+def _force(forced: bool, reason: str) -> Force | None:
+    from mlplat.controller.document import Force
+    from mlplat.errors import UsageError
+
+    if forced and not reason:
+        raise UsageError("`--force` needs a reason, which is recorded", hint="add `--reason TEXT`")
+    if reason and not forced:
+        raise UsageError("`--reason` says why a version is forced", hint="add `--force`, or leave it out")
+    return Force(reason=reason, by=endpoints.user()) if forced else None
+
+
+def _policy(where: endpoints.Place, strategy: str | None) -> RolloutPolicy:
+    from mlplat.spec.rollout import RolloutPolicy
+
+    policy = where.project.rollout if where.project else RolloutPolicy()
+    return policy.model_copy(update={"strategy": strategy}) if strategy else policy
+
+
+def _candidate(where: endpoints.Place, model: Name) -> str:
+    """Return the version that waits to be served: the registry's challenger, or the newest one."""
+    from pathlib import Path
+
+    import httpx
+
+    from mlplat.controller.registry import MlflowRegistry
+
+    with httpx.Client(trust_env=False) as http:
+        registry = MlflowRegistry(where.connection.tracking, Path(), http)
+        return registry.alias(model, "challenger") or registry.latest(model)

@@ -1,0 +1,312 @@
+"""`mlplat run`: a project's pipeline, and what its past runs came to."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import mlplat
+from mlplat.cli.console import emit_json, progress, say, table, warn
+from mlplat.cli.options import current_project, json_option, project_option, read_pairs, stack_option
+from mlplat.errors import MlplatError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from mlplat.contracts import Connection
+    from mlplat.runs.flow import Request
+    from mlplat.runs.store import Run
+
+DATES = ("train-start", "train-end", "holdout-start", "holdout-end")
+
+
+class Flows(click.Group):
+    """A group whose other words are flows: `mlplat run train` is `start` with the flow `train`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Send everything that is no subcommand and no plea for help to `start`."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["start", *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Show `start` as the flow that stands in its place."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return ("FLOW" if name == "start" else name), found, rest
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of a run and then the subcommands."""
+        start = self.commands["start"]
+        options = (each for each in start.get_params(ctx) if isinstance(each, click.Option) and each.name != "help")
+        records = [record for each in options if (record := each.get_help_record(ctx))]
+        with formatter.section("Options of a run"):
+            formatter.write_dl(records)
+        super().format_commands(ctx, formatter)
+
+
+@click.group(
+    "run",
+    cls=Flows,
+    no_args_is_help=True,
+    options_metavar="",
+    subcommand_metavar="FLOW [OPTIONS] | list | show | cancel",
+)
+def command() -> None:
+    """Run a project's flow to its end, as processes on this computer.
+
+    Leaves with 0 when the model was registered and with 1 when the gate refused it or a step failed. The steps and how
+    long they took are shown while it runs; everything they print is kept in the project's `.mlplat/runs`.
+
+    \b
+    Example:
+      mlplat run train --until 2013-04-01
+      mlplat run train --sample 5000 --set training.trees=50
+      mlplat run train --from gate          go on from a step of the run that failed
+      mlplat run train --sample 5000 --pdb  the same steps in one process
+      mlplat run show                       what the last run came to
+    """
+
+
+@command.command("start", hidden=True)
+@click.argument("flow", required=False, metavar="")
+@click.option("--until", metavar="DATE", help="Present of the run: rows and labels known by then.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Use N rows only, for a quick look.")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A value of mlplat.yaml for this run only.")
+@click.option("--from", "step", metavar="STEP", help="Go on from STEP of the last run that failed, with its inputs.")
+@click.option("--train-start", metavar="DATE", help="First day of the training rows.")
+@click.option("--train-end", metavar="DATE", help="Day after the last of the training rows.")
+@click.option("--holdout-start", metavar="DATE", help="First day of the hold-out.")
+@click.option("--holdout-end", metavar="DATE", help="Day after the last of the hold-out.")
+@click.option(
+    "--pdb", "debug", is_flag=True, help="One process, without Metaflow; stops in the debugger where it fails."
+)
+@click.option("--prepare", "only_prepare", is_flag=True, help="Make the project's environment, and no more.")
+@project_option
+@stack_option
+@json_option
+def start(
+    flow: str | None,
+    *,
+    until: str | None,
+    sample: int | None,
+    pairs: tuple[str, ...],
+    step: str | None,
+    debug: bool,
+    only_prepare: bool,
+    project: Path | None,
+    stack: str,
+    as_json: bool,
+    **dates: str | None,
+) -> None:
+    """Run FLOW of this project, such as `train`.
+
+    \b
+    Example:
+      mlplat run train --until 2013-04-01
+      mlplat run train --sample 5000 --set training.trees=50
+      mlplat run train --from gate
+    """
+    from mlplat.contracts import Connection
+    from mlplat.runs import flow as flows
+    from mlplat.runs import start as runs
+    from mlplat.spec.project import override
+
+    folder, spec = current_project(project)
+    if flow is None and not only_prepare:
+        raise UsageError("no flow was named", hint="`mlplat run train`")
+    request = flows.Request(
+        flow or "", until, sample, _overrides(pairs), {k.replace("_", "-"): v for k, v in dates.items() if v}, step
+    )
+    _check(folder, request, debug=debug, only_prepare=only_prepare)
+    override(spec, request.overrides)
+    if only_prepare:
+        click.echo(_prepared(folder))
+        return
+    connection = Connection.read(spec.platform, stack)
+    _say_skew(connection)
+    runs.check_answers(connection)
+    if not debug:
+        _finish(_watched(folder, connection, request), as_json=as_json)
+    elif code := runs.debug(folder, spec.project.replace("-", "_"), _prepared(folder), connection, request):
+        raise MlplatError(f"`{request.flow}` ended with exit code {code}")
+
+
+def _overrides(pairs: Sequence[str]) -> dict[str, Any]:
+    from mlplat.spec.base import read_yaml
+
+    return {key: read_yaml(text, f"--set {key}") for key, text in read_pairs(pairs).items()}
+
+
+def _check(folder: Path, request: Request, *, debug: bool, only_prepare: bool) -> None:
+    """Refuse what cannot be before anything is installed or started."""
+    from mlplat.runs import flow as flows
+
+    if request.flow or not only_prepare:
+        flows.find(folder, request.flow)
+    flows.check_time(request.until, "--until")
+    for name, text in request.dates.items():
+        flows.check_time(text, f"--{name}")
+    if request.step and (request.options() or debug):
+        raise UsageError(
+            "`--from` goes on with the parameters of the run that failed",
+            hint="leave the other options out, or start anew",
+        )
+
+
+def _prepared(folder: Path) -> Path:
+    from mlplat.runs.prepare import prepare
+
+    return prepare(folder, progress=say)
+
+
+def _say_skew(connection: Connection) -> None:
+    if connection.mlplat != mlplat.__version__:
+        warn(
+            f"the platform `{connection.platform}` was stood up by mlplat {connection.mlplat}, this is mlplat "
+            f"{mlplat.__version__}: `mlplat up -s {connection.stack}` brings it along"
+        )
+
+
+def _watched(folder: Path, connection: Connection, request: Request) -> Run:
+    """Start a run and show its steps."""
+    from mlplat.runs import start
+    from mlplat.runs.progress import Steps
+
+    python = _prepared(folder)
+    run, origin = start.begin(folder, connection, request)
+    say(f"run {run.record.id} of {request.flow}, log in {run.log}")
+    with progress(f"{request.flow} …") if sys.stderr.isatty() else contextlib.nullcontext(_nothing) as show:
+        steps = Steps(started=lambda step: show(f"{step} …"), ended=lambda text: say(f"  {text}"))
+        return start.carry_out(run, folder, python, connection, request, origin=origin, steps=steps)
+
+
+def _nothing(_text: str) -> None:
+    """Show nothing: where no line can move, a step is worth a line when it is over."""
+
+
+def _finish(run: Run, *, as_json: bool) -> None:
+    from mlplat.runs.result import failed_rules
+
+    _print(run, as_json=as_json)
+    result, status, flow = run.result() or {}, run.record.status, run.record.flow
+    if status in ("registered", "done"):
+        return
+    if status == "cancelled":
+        raise click.Abort
+    if status == "refused":
+        rules = failed_rules(result)
+        reason = result.get("message") or "the gate said no"
+        raise RefusedError(
+            "\n".join([f"the model is registered nowhere: {reason}", *rules]), hint=f"whole log: {run.log}"
+        )
+    at = f" in step `{result['step']}`" if result.get("step") else ""
+    reason = f": {result['message']}" if result.get("message") else ""
+    raise MlplatError(
+        "\n".join([f"{flow} failed{at}{reason}", *_tail(run, result)]),
+        hint=f"whole log: {run.log}\ngo on from a step with `mlplat run {flow} --from STEP`",
+    )
+
+
+def _tail(run: Run, result: dict[str, Any]) -> list[str]:
+    from mlplat.runs.progress import tail
+
+    if result.get("message"):
+        return []
+    return [f"  {line}" for line in tail(run.log.read_text(errors="replace").splitlines())] if run.log.exists() else []
+
+
+def _print(run: Run, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from mlplat.runs.result import describe
+
+    result = run.result()
+    if as_json:
+        emit_json({**asdict(run.record), "log": str(run.log), "result": result})
+    elif result:
+        click.echo("\n".join(describe(result)))
+
+
+@command.command("list")
+@project_option
+@json_option
+def list_(project: Path | None, *, as_json: bool) -> None:
+    """List this project's runs, the newest first.
+
+    \b
+    Example:
+      mlplat run list
+    """
+    from dataclasses import asdict
+
+    from mlplat.runs.store import Runs
+
+    folder, _ = current_project(project)
+    runs = Runs(folder).all()
+    if as_json:
+        emit_json([{**asdict(run.record), "result": run.result()} for run in runs])
+    elif not runs:
+        say("no runs yet: `mlplat run train` starts one")
+    else:
+        rows = [_row(run) for run in runs]
+        table(rows, ["run", "flow", "status", "started", "took", "arguments", "model"])
+
+
+def _row(run: Run) -> list[str]:
+    record, result = run.record, run.result() or {}
+    model = f"{result['model']} {result['version']}" if result.get("version") else "-"
+    took = "-" if record.seconds is None else f"{record.seconds:.0f} s"
+    return [str(record.id), record.flow, record.status, record.started, took, " ".join(record.arguments) or "-", model]
+
+
+@command.command("show")
+@click.argument("number", type=click.IntRange(min=1), metavar="[RUN]", required=False)
+@project_option
+@json_option
+def show(number: int | None, project: Path | None, *, as_json: bool) -> None:
+    """Show what a run came to; without RUN, the last one.
+
+    \b
+    Example:
+      mlplat run show 3
+      mlplat run show --json
+    """
+    from mlplat.runs.store import Runs
+
+    runs = Runs(current_project(project)[0])
+    found = runs.get(number) if number else next(iter(runs.all()), None)
+    if found is None:
+        raise UsageError("there are no runs yet", hint="`mlplat run train` starts one")
+    if not as_json:
+        rows = dict(zip(["run", "flow", "status", "started", "took", "arguments"], _row(found), strict=False))
+        click.echo("\n".join(f"{name:<10} {text}" for name, text in {**rows, "log": str(found.log)}.items()))
+        click.echo()
+    _print(found, as_json=as_json)
+    if not as_json and found.record.status == "failed":
+        click.echo("\n".join(_tail(found, found.result() or {})))
+
+
+@command.command("cancel")
+@click.argument("number", type=click.IntRange(min=1), metavar="RUN")
+@project_option
+def cancel(number: int, project: Path | None) -> None:
+    """End a run that is going on, with all its tasks.
+
+    \b
+    Example:
+      mlplat run cancel 3
+    """
+    from mlplat.runs import process
+    from mlplat.runs.store import Runs
+
+    run = Runs(current_project(project)[0]).get(number)
+    if not process.cancel(run):
+        raise MlplatError(
+            f"run {number} is not going on: it is {run.record.status}", hint="`mlplat run list` lists them"
+        )
+    say(f"run {number} is cancelled")

@@ -1,0 +1,1 @@
+"""Making projects from templates."""

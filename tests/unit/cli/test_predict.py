@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Endpoints, Upstream
+
+ROW = {"origin": "JFK", "distance": 1089.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (json.dumps(ROW), [ROW]),
+        (json.dumps([ROW, ROW]), [ROW, ROW]),
+        (json.dumps({"rows": [ROW]}), [ROW]),
+        (f"{json.dumps(ROW)}\n{json.dumps(ROW)}\n", [ROW, ROW]),
+        ("origin,distance\nJFK,1089\nEWR,\n", [ROW, {"origin": "EWR", "distance": None}]),
+        ("origin,distance\nJFK,far\n", [{"origin": "JFK", "distance": "far"}]),
+    ],
+)
+def test_rows_are_read_as_json_json_lines_or_csv(
+    endpoints: Endpoints, upstream: Upstream, tmp_path: Path, text: str, rows: list[Any]
+) -> None:
+    endpoints.deployed()
+    (tmp_path / "rows").write_text(text)
+    from_file = endpoints.run("predict", "flights/late", "--data", str(tmp_path / "rows"))
+    from_stdin = endpoints.run("predict", "flights/late", "--data", "-", stdin=text)
+    assert upstream.asked == [("/endpoints/flights/late/predict", {"rows": rows})] * 2
+    expected = [{"label": False, "probability": 0.25}] * len(rows)
+    assert [json.loads(line) for line in from_file.stdout.splitlines()] == expected
+    assert from_stdin.stdout == from_file.stdout
+
+
+def test_example_rows_are_those_of_the_serving_version(endpoints: Endpoints, upstream: Upstream) -> None:
+    endpoints.deployed()
+    result = endpoints.run("predict", "flights/late", "--example", "--json")
+    assert upstream.asked[0][1] == {"rows": [ROW]}
+    assert json.loads(result.stdout)["revision"] == "r1"
+
+
+def test_many_rows_are_sent_in_parts_and_answered_in_order(endpoints: Endpoints, upstream: Upstream) -> None:
+    endpoints.deployed()
+    text = "\n".join(json.dumps({**ROW, "distance": float(index)}) for index in range(2500))
+    result = endpoints.run("predict", "flights/late", "--data", "-", stdin=text)
+    assert [len(body["rows"]) for _, body in upstream.asked] == [1000, 1000, 500]
+    assert len(result.stdout.splitlines()) == 2500
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "code", "says"),
+    [
+        (422, {"error": "rows[0].distance: is no number"}, 2, "the rows were refused: rows[0].distance: is no number"),
+        (404, {"error": "no endpoint answers here"}, 1, "answers with 404: no endpoint answers here"),
+        (503, "upstream connect error", 1, "answers with 503"),
+    ],
+)
+def test_errors_of_the_server_are_passed_on(
+    endpoints: Endpoints, upstream: Upstream, status: int, answer: Any, code: int, says: str
+) -> None:
+    endpoints.deployed()
+    upstream.status, upstream.answer = status, answer
+    result = endpoints.run("predict", "flights/late", "--example")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert says in str(result.exception)
+
+
+def test_an_unreachable_gateway_is_named(endpoints: Endpoints, free_port: int) -> None:
+    endpoints.deployed()
+    result = endpoints.run("predict", "flights/late", "--example")
+    assert result.exit_code == 1
+    assert f"127.0.0.1:{free_port}" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "says"),
+    [
+        (("--data", "none.csv"), None, "none.csv: No such file"),
+        (("--data", "-"), "", "standard input: holds no rows"),
+        (("--data", "-"), "{broken", "is neither JSON nor JSON lines"),
+        (("--data", "-"), '{"rows": 3}', "`rows` is no list"),
+        (("--data", "-", "--example"), "", "exclude each other"),
+    ],
+)
+def test_rows_that_cannot_be_read_are_wrong_usage(
+    endpoints: Endpoints, arguments: tuple[str, ...], stdin: str | None, says: str
+) -> None:
+    endpoints.deployed()
+    result = endpoints.run("predict", "flights/late", *arguments, stdin=stdin)
+    assert result.exit_code == 2
+    assert says in str(result.exception)
+
+
+def test_an_endpoint_that_serves_nothing_says_why(endpoints: Endpoints) -> None:
+    endpoints.deployed(endpoints.serving(champion=None, phase="refused", message="the gate refused it"))
+    result = endpoints.run("predict", "flights/late", "--example")
+    assert result.exit_code == 1
+    assert "serves nothing: the gate refused it" in str(result.exception)
