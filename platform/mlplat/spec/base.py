@@ -49,15 +49,24 @@ def read_text(path: Path) -> str:
         raise SpecError(str(path), [Problem("", why or str(error))]) from error
 
 
-def parse(model: type[S], data: Any, source: str, *, prefix: Path_ = (), document: Any = None) -> S:
+def parse(
+    model: type[S],
+    data: Any,
+    source: str,
+    *,
+    prefix: Path_ = (),
+    document: Any = None,
+    command: str = "mlplat explain",
+) -> S:
     """Make a spec of plain data.
 
-    `prefix` is where `data` lies in `document` (both for messages only). Raises `SpecError` with all problems at once.
+    `prefix` is where `data` lies in `document`, `command` what explains its keys (all for messages only). Raises
+    `SpecError` with all problems at once.
     """
     try:
         return model.model_validate_json(json.dumps({} if data is None else data, default=_as_json))
     except ValidationError as error:
-        found = [_problem(model, detail, prefix, document) for detail in error.errors()]
+        found = [_problem(model, detail, prefix, document, command) for detail in error.errors()]
         raise SpecError(source, found) from error
 
 
@@ -67,11 +76,11 @@ def _as_json(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _problem(model: type[Spec], detail: Any, prefix: Path_, document: Any) -> Problem:
+def _problem(model: type[Spec], detail: Any, prefix: Path_, document: Any, command: str) -> Problem:
     location: Path_ = tuple(part for part in detail["loc"] if not _is_union_tag(part))
     message, hint = detail["msg"].removeprefix("Value error, "), None
     if detail["type"] == "extra_forbidden":
-        message, hint = "unknown key", _suggestion(model, location)
+        message, hint = "unknown key", _suggestion(model, location, command)
     elif detail["type"] == "missing":
         message = "is required"
     elif detail["type"] != "value_error":
@@ -108,12 +117,12 @@ def line_of(document: Any, path: Path_) -> int | None:
     return line
 
 
-def _suggestion(model: type[Spec], location: Path_) -> str | None:
+def _suggestion(model: type[Spec], location: Path_, command: str) -> str | None:
     owner = model_at(model, location[:-1])
     if owner is None:
         return None
     close = difflib.get_close_matches(str(location[-1]), owner.model_fields, n=1, cutoff=0.6)
-    where = " ".join(filter(None, ["mlplat explain", dotted(location[:-1])]))
+    where = " ".join(filter(None, [command, dotted(location[:-1])]))
     return f"did you mean `{close[0]}`? `{where}` lists the keys" if close else f"`{where}` lists the keys"
 
 

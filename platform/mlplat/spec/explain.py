@@ -18,7 +18,8 @@ class Key:
     """One key of a document."""
 
     name: str
-    type: str
+    shape: str
+    """Its type, in words."""
     default: str | None
     """As JSON; None when the key is required, and for a group of keys."""
     required: bool

@@ -78,7 +78,7 @@ class LogSpec(Spec):
 class PlatformSpec(Spec):
     """A platform: where it stands and how its services are set."""
 
-    version: Literal[1] = Field(VERSION, description="Version of this document's form.")
+    version: Literal[1] = Field(1, description="Version of this document's form.")
     name: Label = Field("mlplat", description=f"Name that projects know the platform by: {LABEL_RULE}.")
     target: Literal["local"] = Field("local", description="Where it stands: `local` is processes on this computer.")
     clock: AwareDatetime | None = Field(

@@ -1,0 +1,171 @@
+"""The champion and the registry, by MLflow: what is there, and putting in exactly what was judged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlplat.bundle import digest as digest_of
+from mlplat.errors import RefusedError, UnreachableError
+from mlplat.labels import Name
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+TRACKING = "MLFLOW_TRACKING_URI"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that serves, or the last one that did."""
+
+    version: str
+    digest: str
+    learned_until: str | None
+    """Time by which every label that it learned from was known, as ISO 8601; None where rows have no time."""
+    holdout: str | None
+    """Content hash of the rows it was judged on."""
+    folder: Path
+
+
+def is_connected() -> bool:
+    """Tell whether there is a registry at all."""
+    return bool(os.environ.get(TRACKING))
+
+
+def client() -> MlflowClient:
+    """Return a client of the registry. Raises `UnreachableError` when it does not answer."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    made = MlflowClient()
+    try:
+        made.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise UnreachableError(
+            f"the registry at {os.environ[TRACKING]} does not answer", hint="`mlplat status` shows what runs"
+        ) from error
+    return made
+
+
+def champion(name: Name, folder: Path) -> Champion | None:
+    """Return the champion of a model, its bundle fetched into a new folder and checked; None before there is one."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    registry = client()
+    try:
+        version = registry.get_model_version_by_alias(name.id, CHAMPION)
+    except MlflowException as error:
+        # Only these two mean that there is none; a gate that takes a fault for one would judge without the champion.
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+    folder.mkdir(parents=True)
+    bundle = Path(download_artifacts(artifact_uri=version.source, dst_path=str(folder)))
+    found, wanted = digest_of(bundle), version.tags.get("mlplat.digest", "")
+    if found != wanted:
+        raise RefusedError(
+            f"champion {version.version} of {name} holds {found}, and was registered as {wanted or 'nothing'}",
+            hint="somebody changed its artifacts; deploy another version first",
+        )
+    tags = version.tags
+    return Champion(str(version.version), found, tags.get("mlplat.learned_until"), tags.get("mlplat.holdout"), bundle)
+
+
+def uses_of(name: Name, window: str) -> int:
+    """Return how many runs were judged on these rows already: each further look makes a pass mean less.
+
+    `window` is the content hash of the rows' labels and times: they stay the same rows when features are added.
+    """
+    registry = client()
+    experiment = registry.get_experiment_by_name(name.id)
+    if experiment is None:
+        return 0
+    found = registry.search_runs([experiment.experiment_id], f"tags.`mlplat.window` = '{window}'", max_results=1000)
+    return len(found)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """All that is written down of a run."""
+
+    name: Name
+    folder: Path
+    """The bundle."""
+    digest: str
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    report: dict[str, Any]
+
+
+def log(entry: Entry, *, passed: bool) -> tuple[str, str | None]:
+    """Write a run down, and register its model when it passed; return the run's id and the version.
+
+    What is uploaded is the bundle's own files. A refused model's run is kept without its model.
+    """
+    import mlflow
+
+    mlflow.set_experiment(entry.name.id)
+    with mlflow.start_run() as run:
+        mlflow.log_params(entry.params)
+        mlflow.log_metrics(entry.metrics)
+        mlflow.set_tags({**entry.tags, "mlplat.status": "passed" if passed else "refused"})
+        mlflow.log_dict(entry.report, "gate/report.json")
+        if passed:
+            mlflow.log_artifacts(str(entry.folder), "model")
+        run_id = run.info.run_id
+    return run_id, _register(entry, run_id) if passed else None
+
+
+def _register(entry: Entry, run_id: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    registry = client()
+    try:
+        registry.create_registered_model(entry.name.id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    source = f"{registry.get_run(run_id).info.artifact_uri}/model"
+    made = registry.create_model_version(entry.name.id, source, run_id, tags={**entry.tags, "mlplat.gate": "passed"})
+    registry.set_registered_model_alias(entry.name.id, CHALLENGER, made.version)
+    return str(made.version)
+
+
+def commit(folder: Path) -> str:
+    """Return the commit that a project stands at, with `+changes` where it was changed since; `unknown` without git."""
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        return head + ("+changes" if _git(folder, "status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(folder: Path, *argv: str) -> str:
+    return subprocess.run(["git", *argv], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def lock(folder: Path) -> str:
+    """Return the SHA-256 of a project's locked requirements; `none` without them."""
+    path = folder / "requirements.txt"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
+
+
+def flat(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as dotted keys, lists as JSON."""
+    found: dict[str, Any] = {}
+    for key, value in params.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = json.dumps(value) if isinstance(value, list) else value
+    return found

@@ -1,0 +1,196 @@
+"""What a project team writes: `mlplat.yaml`, one project with one model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
+
+from mlplat.errors import Problem, SpecError
+from mlplat.spec.base import Spec, parse, read_text, read_yaml
+from mlplat.spec.platform import Label
+from mlplat.spec.rollout import RolloutPolicy
+
+VERSION = 1
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class FeatureGroup(Spec):
+    """Columns that become known together."""
+
+    columns: tuple[str, ...] = Field(description="Names of the columns.")
+    known: str | None = Field(
+        None, description="Column with the time from which they are known; unset, they are known long before."
+    )
+    delay_minutes: NonNegativeFloat = Field(0.0, description="Minutes from that time until they can be used.")
+
+
+class DataSpec(Spec):
+    """Where rows come from, and when each part of a row becomes known."""
+
+    source: str = Field(description="`flights`, or the path of a CSV or Parquet file, from the project's folder.")
+    target: str = Field(description="Column that is predicted.")
+    time: str | None = Field(None, description="Column with the time that a row is about; unset, rows have no time.")
+    timezone: str = Field("UTC", description="Zone in which days begin, and in which dates without one are read.")
+    lead_hours: NonNegativeFloat = Field(
+        0.0, description="Hours before `time` at which the prediction is asked for: what is known later is no feature."
+    )
+    label_time: str | None = Field(
+        None, description="Column with the time from which the label ripens; unset, it is `time`."
+    )
+    label_horizon_hours: NonNegativeFloat = Field(
+        0.0, description="Hours after `label_time` until the label is certainly known."
+    )
+    group: str | None = Field(
+        None, description="Without `time`: column whose rows stay on one side of a split, such as a customer."
+    )
+    features: dict[str, FeatureGroup] = Field(
+        default={}, description="Groups of columns by name; none at all means every column that has no other part."
+    )
+    refused: tuple[str, ...] = Field((), description="Columns that are known only afterwards, and never features.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_is_known(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"`{zone}` is no time zone; they are named like `UTC` and `America/New_York`") from error
+        return zone
+
+    @model_validator(mode="after")
+    def _columns_have_one_part(self) -> Self:
+        named = Counter(column for group in self.features.values() for column in group.columns)
+        if twice := [column for column, count in named.items() if count > 1]:
+            raise ValueError(f"features: `{twice[0]}` is in two groups")
+        for part, columns in (("target", [self.target]), ("refused", self.refused)):
+            if leaked := [column for column in columns if column in named]:
+                raise ValueError(f"features: `{leaked[0]}` is {part} as well, so it cannot be a feature")
+        if self.time is None and (self.lead_hours or self.label_time or any(g.known for g in self.features.values())):
+            raise ValueError("lead_hours, label_time and features.known need `time`")
+        if self.time is not None and self.group is not None:
+            raise ValueError("group is for rows without `time`; with it the split is by time")
+        return self
+
+
+class SplitSpec(Spec):
+    """How rows are divided: training, then calibration, then the hold-out that judges."""
+
+    holdout_days: Annotated[int, Field(ge=28)] = Field(
+        28, description="Days of the hold-out, the last ones whose labels are ripe; fewer than 28 say too little."
+    )
+    calibration_days: PositiveInt = Field(14, description="Days before the hold-out that probabilities are fitted on.")
+    train_days: PositiveInt | None = Field(
+        None, description="Days before those that the model learns from; unset, all there are."
+    )
+    holdout_fraction: Fraction = Field(0.2, description="Without time: share of the rows in the hold-out.")
+    calibration_fraction: Fraction = Field(0.15, description="Without time: share of the rows for calibration.")
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Self:
+        if self.holdout_fraction + self.calibration_fraction >= 0.9:  # noqa: PLR2004 - a tenth is little enough
+            raise ValueError("holdout_fraction and calibration_fraction leave less than a tenth to learn from")
+        return self
+
+
+class TrainingSpec(Spec):
+    """The model."""
+
+    family: Literal["gradient_boosting", "random_forest", "linear"] = Field(
+        "gradient_boosting", description="Kind of model; `linear` is logistic regression, or ridge for numbers."
+    )
+    trees: Annotated[int, Field(ge=1, le=5000)] = Field(150, description="Trees of a boosted model or a forest.")
+    leaves: Annotated[int, Field(ge=2, le=4096)] = Field(15, description="Most leaves of a boosted tree.")
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(0.1, description="Weight of each boosted tree.")
+    min_leaf_rows: PositiveInt = Field(20, description="Fewest rows in a leaf.")
+    sample: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.2, description="Share of the rows that each tree of a forest sees."
+    )
+    max_features: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Share of the columns each split may look at; unset, the kind of model decides."
+    )
+    rare_rows: PositiveInt = Field(50, description="A category with fewer rows is treated as one never seen.")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of everything that is random.")
+
+
+class CostSpec(Spec):
+    """What mistakes cost: it sets the threshold from which a probability becomes a label; binary only."""
+
+    missed: Annotated[float, Field(gt=0)] = Field(1.0, description="Cost of a positive that was not called one.")
+    false_alarm: Annotated[float, Field(gt=0)] = Field(1.0, description="Cost of a negative that was called positive.")
+
+
+class GateSpec(Spec):
+    """What a model must show before it may be registered."""
+
+    margin: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        0.01,
+        description="Most that a challenger may lose to the champion: in area under the ROC curve, or as a share of "
+        "the champion's root mean squared error.",
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="Confidence of every interval.")
+    resamples: Annotated[int, Field(ge=100, le=20_000)] = Field(
+        500, description="Bootstrap samples an interval is made of."
+    )
+    min_auc: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        0.55, description="Binary: least area under the ROC curve, whatever it is compared with."
+    )
+    max_calibration_gap: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.15, description="Binary: most that the mean probability may differ from the share of positives."
+    )
+    min_r2: Annotated[float, Field(ge=-1, lt=1)] = Field(
+        0.05, description="Regression: least share of the variance explained, whatever it is compared with."
+    )
+    min_rows: PositiveInt = Field(200, description="Fewest rows of a hold-out that may judge.")
+
+
+class ProjectSpec(Spec):
+    """A project: its data, its model, and what the model must show."""
+
+    version: Literal[1] = Field(1, description="Version of this document's form.")
+    project: Label = Field(description="Name of the project.")
+    platform: Label = Field("mlplat", description="Name of the platform that it runs on.")
+    model: Label = Field(description="Name of the model; on the platform it is `project/model`.")
+    task: Literal["binary", "regression"] = Field(description="Whether one of two classes or a number is predicted.")
+    data: DataSpec = Field(description="Where rows come from, and when each part of a row becomes known.")
+    split: SplitSpec = Field(SplitSpec(), description="How rows are divided.")
+    training: TrainingSpec = Field(TrainingSpec(), description="The model.")
+    cost: CostSpec = Field(CostSpec(), description="What mistakes cost.")
+    gate: GateSpec = Field(GateSpec(), description="What a model must show.")
+    rollout: RolloutPolicy = Field(RolloutPolicy(), description="How a new version takes over an endpoint's traffic.")
+
+
+def read(path: Path) -> ProjectSpec:
+    """Read a project's mlplat.yaml. Raises `SpecError` with every problem."""
+    source = path.name
+    document = read_yaml(read_text(path), source)
+    if not isinstance(document, dict):
+        raise SpecError(source, [Problem("", "holds no keys", f"begin with `version: {VERSION}`")])
+    written = document.get("version")
+    if isinstance(written, int) and written > VERSION:
+        raise SpecError(
+            source, [Problem("version", f"is {written}, and this mlplat knows {VERSION}", "use a newer mlplat")]
+        )
+    return parse(ProjectSpec, document, source, document=document, command="mlplat explain --project")
+
+
+def override(spec: ProjectSpec, values: Mapping[str, Any]) -> ProjectSpec:
+    """Return a project with some keys, written with dots, set otherwise. Raises `SpecError` with every problem."""
+    plain = spec.model_dump(mode="json")
+    for path, value in values.items():
+        _set(plain, path, value)
+    return parse(ProjectSpec, plain, "--set", command="mlplat explain --project")
+
+
+def _set(plain: dict[str, Any], path: str, value: Any) -> None:
+    *groups, key = path.split(".")
+    place: Any = plain
+    for group in groups:
+        place = place.setdefault(group, {})
+        if not isinstance(place, dict):
+            raise SpecError("--set", [Problem(path, f"is no key: `{group}` has none below it")])
+    place[key] = value

@@ -1,0 +1,44 @@
+"""The wheel alone, in an empty environment: what somebody has who never saw this repository."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands import ROOT, Mlplat
+from mlplat.environment import ensure
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[Mlplat]:
+    """A platform whose command line is the built wheel, with what the wheel requires and nothing else."""
+    wheels = tmp_path / "wheels"
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    python = ensure(ROOT / "requirements" / "cli.txt", tmp_path / "env", progress=lambda _: None)
+    (wheel,) = wheels.glob("*.whl")
+    install = ["-m", "uv", "pip", "install", "--quiet", "--no-deps", "--python", str(python), str(wheel)]
+    subprocess.run([sys.executable, *install], check=True, capture_output=True)
+    made = Mlplat(tmp_path / "user", command=(str(python.with_name("mlplat")),))
+    made.folder.mkdir()
+    made.stack(name="mlplat")
+    yield made
+    made.run("down", code=None)
+
+
+def test_a_wheel_stands_a_platform_up_and_trains_a_model(installed: Mlplat) -> None:
+    assert installed.run("version").out == "0.1.0\n"
+    installed.run("up", timeout=900)
+    installed.run("new", "flights", "--defaults")
+    project = installed.folder / "flights"
+    done = installed.run(
+        "run", "train", "--until", "2013-05-02", "--sample", "60000", "--json", cwd=project, timeout=900
+    )
+    assert done.json()["status"] == "registered"
+    assert "flights/late" in installed.run("model", "list").out
