@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from mlplat.spec.project import ProjectSpec
 
 from mlplat.cli import GROUPS, Verbs, cli
 from mlplat.spec.base import Spec
 from mlplat.spec.explain import Key, keys, sentence
 from mlplat.spec.platform import KEY, PlatformSpec
+from mlplat.spec.project import ProjectSpec
 
 ROOT = Path(__file__).parent.parent
 NOTE = "<!-- Written by `make docs` from the code; do not edit. -->"
@@ -64,7 +64,7 @@ def _tables(model: type[Spec], path: str) -> Iterator[str]:
 
 def _row(key: Key) -> str:
     default = "required" if key.required else f"`{key.default}`" if key.default is not None else ""
-    cells = (f"`{key.name}`", key.type, default, key.sentence)
+    cells = (f"`{key.name}`", key.shape, default, key.sentence)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

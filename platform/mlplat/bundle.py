@@ -87,7 +87,7 @@ def read_contract(folder: Path) -> Contract:
 def digest(folder: Path) -> str:
     """Return `sha256:…` over the names and bytes of all files of a bundle.
 
-    It is the SHA-256 of one line a file, `<sha256 of the file>  <path with />`, sorted by path: what `sha256sum` prints.
+    It is the SHA-256 of a line a file, `<sha256 of the file>  <path>`, sorted by path: what `sha256sum` prints of them.
     Raises `BundleError` for links and whatever is not a plain file, since they could change behind the digest.
     """
     lines = [f"{_file_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]

@@ -107,12 +107,15 @@ class Entry:
     report: dict[str, Any]
 
 
-def log(entry: Entry, *, passed: bool) -> tuple[str, str | None]:
+def log(entry: Entry, *, passed: bool, register: bool = True) -> tuple[str, str | None]:
     """Write a run down, and register its model when it passed; return the run's id and the version.
 
-    What is uploaded is the bundle's own files. A refused model's run is kept without its model.
+    What is uploaded is the bundle's own files. A refused model's run is kept without its model, and so is one that is
+    not to be registered.
     """
     import mlflow
+
+    kept = passed and register
 
     mlflow.set_experiment(entry.name.id)
     with mlflow.start_run() as run:
@@ -120,10 +123,10 @@ def log(entry: Entry, *, passed: bool) -> tuple[str, str | None]:
         mlflow.log_metrics(entry.metrics)
         mlflow.set_tags({**entry.tags, "mlplat.status": "passed" if passed else "refused"})
         mlflow.log_dict(entry.report, "gate/report.json")
-        if passed:
+        if kept:
             mlflow.log_artifacts(str(entry.folder), "model")
         run_id = run.info.run_id
-    return run_id, _register(entry, run_id) if passed else None
+    return run_id, _register(entry, run_id) if kept else None
 
 
 def _register(entry: Entry, run_id: str) -> str:

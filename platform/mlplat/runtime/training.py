@@ -230,7 +230,10 @@ def _window(prepared: Prepared) -> dict[str, str | None]:
 def finish(
     spec: ProjectSpec, options: Options, prepared: Prepared, trained: Trained, report: dict[str, Any], *, project: Path
 ) -> Result:
-    """Write the run down and register the model when it passed; return what the run came to."""
+    """Write the run down and register the model when it passed; return what the run came to.
+
+    A model of a sample is for trying the steps: it is judged and written down, and never registered.
+    """
     passed = bool(report["passed"])
     result = _result(spec, prepared, trained, report, passed=passed)
     if not registry.is_connected():
@@ -238,8 +241,10 @@ def finish(
     with tempfile.TemporaryDirectory(prefix="mlplat-register-") as folder:
         bundle = bundles.unpack(trained.packed, Path(folder))
         entry = _entry(spec, options, prepared, trained, report, project, bundle)
-        run_id, version = registry.log(entry, passed=passed)
+        run_id, version = registry.log(entry, passed=passed, register=options.sample is None)
     told = f"registered as version {version} of {result.model}" if version else result.message
+    if passed and not version:
+        told = f"passed the gate on a sample of {options.sample} rows, and so is not registered"
     status: Status = "registered" if version else result.status
     return replace(result, status=status, message=told, version=version, run_id=run_id)
 

@@ -67,7 +67,8 @@ def parse(
         return model.model_validate_json(json.dumps({} if data is None else data, default=_as_json))
     except ValidationError as error:
         found = [_problem(model, detail, prefix, document, command) for detail in error.errors()]
-        raise SpecError(source, found) from error
+        # In the order of the file, and not of the model's fields.
+        raise SpecError(source, sorted(found, key=lambda problem: problem.line or 0)) from error
 
 
 def _as_json(value: Any) -> Any:

@@ -116,10 +116,9 @@ def test_the_stacks_of_this_repository_hold_and_fit_the_schema(path: Path) -> No
 
 
 def test_every_key_has_a_sentence() -> None:
-    from mlplat.spec.project import ProjectSpec
-
     from mlplat.spec.base import Spec
     from mlplat.spec.explain import keys
+    from mlplat.spec.project import ProjectSpec
 
     def silent(model: type[Spec], path: str) -> list[str]:
         below = [item for key in keys(model) if key.group for item in silent(key.group, f"{path}.{key.name}")]
