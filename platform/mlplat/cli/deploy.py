@@ -72,10 +72,17 @@ def command(
     if outcome is None:
         say(f"{name}: `mlplat rollout status {name}` shows how it goes")
     elif not outcome.fulfilled:
-        raise RefusedError(f"{name}: {outcome.text}", hint=f"`mlplat rollout history {name}` shows what happened")
+        raise RefusedError(f"{name}: {outcome.text}", hint=_next(final.status.phase, name))
     else:
         say(f"{name}: {outcome.text}")
         say(f"it answers on {where.address(name)}/predict")
+
+
+def _next(phase: str, name: Name) -> str:
+    hint = f"`mlplat rollout history {name}` shows what happened"
+    if phase == "inconclusive":
+        return f"{hint}\ndecide it yourself with `mlplat rollout promote {name}`, or deploy again with more traffic"
+    return hint
 
 
 def _endpoint(text: str, model: Name) -> Name:

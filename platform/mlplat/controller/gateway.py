@@ -1,0 +1,274 @@
+"""Envoy as the gateway of all endpoints: what it should hold, the files it follows, and what it counts.
+
+Clusters are revisions, routes are endpoints. Envoy follows a file renamed into place without dropping a request; it
+answers 503 for a route to a cluster it does not know, and keeps the old routes when it refuses new ones. So clusters
+come before the routes that name them and go after them, and whoever gives weight waits until Envoy says it has both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mlplat.controller.document import CLUSTER, Endpoint
+from mlplat.controller.window import Window
+from mlplat.errors import NotReadyError, RefusedError, UnreachableError
+from mlplat.files import write_if_changed
+from mlplat.labels import Name
+
+API = "type.googleapis.com/envoy"
+CLUSTER_TYPE = f"{API}.config.cluster.v3.Cluster"
+ROUTES_TYPE = f"{API}.config.route.v3.RouteConfiguration"
+HTTP_TYPE = f"{API}.extensions.upstreams.http.v3.HttpProtocolOptions"
+ROUTES_NAME = "mlplat"
+"""Name of the route configuration, as the gateway's listener asks for it."""
+STAT_PREFIX = "gateway"
+
+REQUEST_SECONDS = 30
+"""A prediction that takes longer is answered with 504 and counts as an error."""
+CONNECT_SECONDS = 1
+"""A server on the same computer or network answers a connection in milliseconds."""
+IDLE_SECONDS = 3
+"""Shorter than any server keeps a connection open: none is used at the moment its server closes it."""
+CONNECT_RETRIES = 2
+"""Only for connections that could not be made: no request is ever sent twice."""
+ADMIN_SECONDS = 2.0
+FOLLOW_SECONDS = 5.0
+"""Envoy follows a file within milliseconds; past this it does not follow at all."""
+
+_SAMPLE = re.compile(r"^envoy_cluster_upstream_rq_(xx|time_bucket|time_count|active)\{(.*)\} (\d+)$")
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A revision that the gateway may send requests to."""
+
+    endpoint: Name
+    revision: str
+    port: int
+
+    @property
+    def cluster(self) -> str:
+        """`project.endpoint.r3`."""
+        return f"{self.endpoint.id}.{self.revision}"
+
+    @property
+    def counted_as(self) -> str:
+        """`project/endpoint/r3`: Envoy cuts a cluster's name at its first dot when it names its counters."""
+        return f"{self.endpoint}/{self.revision}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """An endpoint and who answers for it."""
+
+    endpoint: Name
+    weights: tuple[tuple[str, int], ...]
+    """(cluster, weight); weights are above zero."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the gateway should hold."""
+
+    upstreams: tuple[Upstream, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+
+def plan(endpoints: Iterable[Endpoint]) -> Plan:
+    """Return what the endpoints' documents ask of the gateway."""
+    endpoints = list(endpoints)
+    upstreams = [
+        Upstream(endpoint.name, revision.label, revision.port)
+        for endpoint in endpoints
+        for revision in endpoint.status.revisions
+        if revision.state in CLUSTER
+    ]
+    return Plan(tuple(upstreams), tuple(route for endpoint in endpoints if (route := _route(endpoint))))
+
+
+def _route(endpoint: Endpoint) -> Route | None:
+    status = endpoint.status
+    shares = {status.champion: 100 - status.weight, status.challenger: status.weight}
+    weights = [
+        (f"{endpoint.name.id}.{revision.label}", share)
+        for number, share in shares.items()
+        if share and (revision := status.revision(number)) and revision.state in CLUSTER
+    ]
+    return Route(endpoint.name, tuple(weights)) if weights and status.phase != "deleting" else None
+
+
+class Gateway:
+    """One Envoy, by the folder it follows and its admin address."""
+
+    def __init__(self, folder: Path, admin: str, http: httpx.Client) -> None:
+        self._http = http
+        self.clusters_file = folder / "clusters.json"
+        self.routes_file = folder / "routes.json"
+        self.admin = admin
+        self._held: Plan | None = None
+        self._written = ("", "")
+
+    def apply(self, wanted: Plan) -> None:
+        """Make Envoy hold exactly `wanted`, and return when it does. Does nothing when it already did.
+
+        Raises `UnreachableError` when Envoy does not answer, `RefusedError` when it refuses, `NotReadyError` when it
+        does not follow.
+        """
+        if wanted == self._held and self._files() == self._written:
+            return
+        self._held = None
+        new = {cluster["name"]: cluster for cluster in map(_cluster, wanted.upstreams)}
+        # Routes that are still in force may name clusters that are to go.
+        self._follow_clusters({**self._named_by_routes(), **new})
+        self._follow_routes([_envoy_route(route) for route in wanted.routes])
+        self._follow_clusters(new)
+        self._held, self._written = wanted, self._files()
+
+    def counts(self, upstreams: Iterable[Upstream]) -> dict[str, Window]:
+        """Return what each revision has answered since Envoy started, by cluster. Raises `UnreachableError`."""
+        return {upstream.cluster: self._samples(upstream)[0] for upstream in upstreams}
+
+    def active(self, upstream: Upstream) -> int:
+        """Return how many requests a revision is answering. Raises `UnreachableError`."""
+        return self._samples(upstream)[1]
+
+    def _samples(self, upstream: Upstream) -> tuple[Window, int]:
+        pattern = rf"^cluster\.{re.escape(upstream.counted_as)}\.upstream_rq_(.xx|time|active)$"
+        return read_samples(self._get("/stats/prometheus", filter=pattern).text, upstream.counted_as)
+
+    def _files(self) -> tuple[str, str]:
+        return _text(self.clusters_file), _text(self.routes_file)
+
+    def _named_by_routes(self) -> dict[str, Any]:
+        named = re.findall(r'"name": *"([^"]+\.r\d+)"', _text(self.routes_file))
+        present = json.loads(_text(self.clusters_file) or "{}").get("resources", [])
+        return {cluster["name"]: cluster for cluster in present if cluster["name"] in named}
+
+    def _follow_clusters(self, clusters: Mapping[str, Any]) -> None:
+        version = self._write(self.clusters_file, [clusters[name] for name in sorted(clusters)])
+        self._await(version, "cluster_manager.cds", "clusters")
+        known = self._get("/clusters", format="json").json().get("cluster_statuses", [])
+        with_hosts = {status["name"] for status in known if status.get("host_statuses")}
+        if lacking := clusters.keys() - with_hosts:
+            raise NotReadyError(f"the gateway does not know {', '.join(sorted(lacking))}")
+
+    def _follow_routes(self, routes: list[dict[str, Any]]) -> None:
+        nothing = {"prefix": "/"}, {"status": 404, "body": {"inline_string": '{"error": "no endpoint answers here"}\n'}}
+        everything = [*routes, {"match": nothing[0], "direct_response": nothing[1]}]
+        host = {"name": "endpoints", "domains": ["*"], "routes": everything}
+        version = self._write(self.routes_file, [{"@type": ROUTES_TYPE, "name": ROUTES_NAME, "virtual_hosts": [host]}])
+        self._await(version, f"http.{STAT_PREFIX}.rds.{ROUTES_NAME}", "routes")
+
+    def _write(self, path: Path, resources: list[dict[str, Any]]) -> str:
+        version = hashlib.sha256(json.dumps(resources, sort_keys=True).encode()).hexdigest()[:16]
+        write_if_changed(path, json.dumps({"version_info": version, "resources": resources}, indent=1) + "\n")
+        return version
+
+    def _await(self, version: str, prefix: str, what: str) -> None:
+        """Wait until Envoy says that it holds a version of a file."""
+        refused_before: int | None = None
+        deadline = time.monotonic() + FOLLOW_SECONDS
+        while True:
+            stats = self._stats(prefix)
+            if stats.get("version_text") == f'"{version}"':
+                return
+            refused = int(stats.get("update_rejected", "0"))
+            if refused_before is not None and refused > refused_before:
+                raise RefusedError(
+                    f"the gateway refused new {what}", hint="its log says why; the old ones are in force"
+                )
+            refused_before = refused
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"the gateway did not take new {what} within {FOLLOW_SECONDS:.0f} s")
+            time.sleep(0.01)
+
+    def _stats(self, prefix: str) -> dict[str, str]:
+        text = self._get("/stats", filter=rf"^{re.escape(prefix)}\.(version_text|update_rejected)$").text
+        lines = (line.partition(": ") for line in text.splitlines())
+        return {name.removeprefix(f"{prefix}."): value for name, _, value in lines}
+
+    def _get(self, path: str, **parameters: str) -> httpx.Response:
+        try:
+            answer = self._http.get(f"{self.admin}{path}", params=parameters, timeout=ADMIN_SECONDS)
+            return answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise UnreachableError(
+                f"the gateway does not answer on {self.admin}: {error}", hint="`mlplat status` shows whether it runs"
+            ) from error
+
+
+def read_samples(text: str, counted_as: str) -> tuple[Window, int]:
+    """Read one revision's counters, and how many requests it is answering, from Envoy's Prometheus page."""
+    classes: dict[str, int] = {}
+    buckets: dict[float, int] = {}
+    timed = active = 0
+    for line in text.splitlines():
+        if not (sample := _SAMPLE.match(line)):
+            continue
+        kind, labels, value = sample[1], dict(_LABEL.findall(sample[2])), int(sample[3])
+        if labels.get("envoy_cluster_name") != counted_as:
+            continue
+        if kind == "xx":
+            classes[labels["envoy_response_code_class"]] = value
+        elif kind == "time_count":
+            timed = value
+        elif kind == "active":
+            active = value
+        elif labels["le"] != "+Inf":
+            buckets[float(labels["le"])] = value
+    window = Window(
+        requests=sum(classes.values()), errors=classes.get("5", 0), timed=timed, buckets=tuple(sorted(buckets.items()))
+    )
+    return window, active
+
+
+def _cluster(upstream: Upstream) -> dict[str, Any]:
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": upstream.port}}
+    idle = {"common_http_protocol_options": {"idle_timeout": f"{IDLE_SECONDS}s"}}
+    return {
+        "@type": CLUSTER_TYPE,
+        "name": upstream.cluster,
+        "alt_stat_name": upstream.counted_as,
+        "type": "STATIC",
+        "connect_timeout": f"{CONNECT_SECONDS}s",
+        "load_assignment": {
+            "cluster_name": upstream.cluster,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": HTTP_TYPE,
+                **idle,
+                "explicit_http_config": {"http_protocol_options": {}},
+            }
+        },
+    }
+
+
+def _envoy_route(route: Route) -> dict[str, Any]:
+    return {
+        "match": {"prefix": f"/endpoints/{route.endpoint}/"},
+        "route": {
+            "prefix_rewrite": "/",
+            "weighted_clusters": {"clusters": [{"name": name, "weight": weight} for name, weight in route.weights]},
+            "timeout": f"{REQUEST_SECONDS}s",
+            "retry_policy": {"retry_on": "connect-failure", "num_retries": CONNECT_RETRIES},
+        },
+    }
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,106 @@
+"""The controller's life: pass after pass, sooner when somebody wrote a wish or something is under way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+import httpx
+
+from mlplat.controller import settings as settings_file
+from mlplat.controller.local import LocalActuator
+from mlplat.controller.metrics import Metrics, application, serve
+from mlplat.controller.reconcile import Reconciler
+from mlplat.controller.registry import MlflowRegistry
+from mlplat.controller.settings import Settings
+from mlplat.controller.store import SqliteStore
+from mlplat.controller.transitions import Moment
+from mlplat.errors import MlplatError
+
+LOOK_SECONDS = 0.2
+"""How soon a wish is seen, and how often a rollout is looked at."""
+
+log = logging.getLogger("mlplat.controller")
+
+
+class LiveSettings:
+    """The settings file, read again when it has changed; a file that cannot be read leaves the old ones in force."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = settings_file.read(path)
+        self._stamp = self._look()
+
+    def refresh(self) -> None:
+        """Read the file again if it has changed."""
+        if (stamp := self._look()) == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self.now = settings_file.read(self.path)
+        except MlplatError as error:
+            log.warning("%s; the settings of before stay in force", error.message)
+        else:
+            log.info("settings were read again")
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+
+def run(path: Path, stop: threading.Event) -> None:
+    """Reconcile until `stop` is set. Raises `MlplatError` when it cannot begin."""
+    live = LiveSettings(path)
+    metrics = Metrics()
+    server = serve(live.now.port, application(metrics, lambda: live.now.interval))
+    try:
+        with SqliteStore.open(live.now.store) as store, httpx.Client(trust_env=False) as http:
+            reconciler = Reconciler(
+                store,
+                LocalActuator(lambda: live.now, http),
+                lambda: _registry(live.now, http),
+                lambda: _moment(live.now),
+            )
+            log.info("the controller follows %s", store.path)
+            _follow(live, store, reconciler, metrics, stop)
+    finally:
+        server.shutdown()
+        server.server_close()
+    log.info("the controller ends; what runs goes on")
+
+
+def _follow(
+    live: LiveSettings, store: SqliteStore, reconciler: Reconciler, metrics: Metrics, stop: threading.Event
+) -> None:
+    while not stop.is_set():
+        live.refresh()
+        began = time.monotonic()
+        try:
+            seen = store.version()
+            pace = reconciler.run()
+            metrics.passed(store.endpoints(), reconciler.failures, time.monotonic() - began)
+            _wait(store, seen, {"now": 0.0, "soon": LOOK_SECONDS, "later": live.now.interval}[pace], stop)
+        except MlplatError as error:
+            log.warning("%s", error.message)
+            stop.wait(live.now.interval)
+
+
+def _wait(store: SqliteStore, seen: int, seconds: float, stop: threading.Event) -> None:
+    """Wait until it is time again, or somebody wrote."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not stop.wait(min(LOOK_SECONDS, left)):
+        if store.version() != seen:
+            return
+
+
+def _registry(settings: Settings, http: httpx.Client) -> MlflowRegistry:
+    return MlflowRegistry(settings.tracking, settings.state / "models", http)
+
+
+def _moment(settings: Settings) -> Moment:
+    return Moment(time.time(), settings.now_by().now())

@@ -1,0 +1,83 @@
+"""What the controller tells of itself: `GET /health` and `GET /metrics`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+
+from mlplat.controller.document import Endpoint
+
+ALIVE_INTERVALS = 5
+"""Passes that may be missed before the controller counts as hung."""
+ALIVE_LEAST_SECONDS = 30.0
+"""A pass may wait for the platform's lock or fetch a bundle."""
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Metrics:
+    """The controller's own figures."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.passes = Counter("mlplat_controller_passes", "Passes made.", registry=self.registry)
+        self.seconds = Histogram("mlplat_controller_pass_seconds", "Duration of a pass.", registry=self.registry)
+        self.failures = Gauge(
+            "mlplat_controller_failures", "Passes that failed for an endpoint since the start.",
+            ["endpoint"], registry=self.registry,
+        )  # fmt: skip
+        self.phase = Gauge(
+            "mlplat_endpoint_phase", "1 for the phase an endpoint is in.", ["endpoint", "phase"], registry=self.registry
+        )
+        self.weight = Gauge(
+            "mlplat_endpoint_challenger_weight_percent", "Share of the traffic that the challenger gets.",
+            ["endpoint"], registry=self.registry,
+        )  # fmt: skip
+        self.last_pass = time.monotonic()
+
+    def passed(self, endpoints: Iterable[Endpoint], failures: dict[str, int], seconds: float) -> None:
+        """Take note of a pass."""
+        self.last_pass = time.monotonic()
+        self.passes.inc()
+        self.seconds.observe(seconds)
+        for gauge in (self.phase, self.weight, self.failures):
+            gauge.clear()
+        for endpoint in endpoints:
+            self.phase.labels(endpoint.spec.name, endpoint.status.phase).set(1)
+            self.weight.labels(endpoint.spec.name).set(endpoint.status.weight)
+            self.failures.labels(endpoint.spec.name).set(failures.get(endpoint.spec.name, 0))
+
+    def is_alive(self, interval: float) -> bool:
+        """Tell whether the last pass was made not long ago."""
+        return time.monotonic() - self.last_pass < max(ALIVE_INTERVALS * interval, ALIVE_LEAST_SECONDS)
+
+
+def application(metrics: Metrics, interval: Callable[[], float]) -> Wsgi:
+    """Return the WSGI application of both pages."""
+    page: Wsgi = make_wsgi_app(metrics.registry)
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/health":
+            return page(environ, start)
+        alive = metrics.is_alive(interval())
+        start("200 OK" if alive else "503 Service Unavailable", [("Content-Type", "text/plain")])
+        return [b"ok\n" if alive else b"no pass was made lately\n"]
+
+    return answer
+
+
+def serve(port: int, app: Wsgi) -> WSGIServer:
+    """Answer on 127.0.0.1 from a thread. Raises `OSError` when the port is taken."""
+    server = make_server("127.0.0.1", port, app, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Keep the log for events."""

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+
+from mlplat.controller.confidence import quantile_interval, share_interval
+from mlplat.controller.decision import decide
+from mlplat.controller.window import Window
+from mlplat.spec.rollout import RolloutPolicy
+
+POLICY = RolloutPolicy()
+EDGES = (5.0, 10.0, 15.0, 20.0, 50.0, 100.0)
+
+
+def window(requests: int, errors: int = 0, milliseconds: float = 5.0, slow: int = 0) -> Window:
+    """Return a window in which `slow` requests took 80 ms and the others `milliseconds`."""
+    buckets = tuple(
+        (edge, (requests - slow if milliseconds <= edge else 0) + (slow if edge >= 80 else 0)) for edge in EDGES
+    )
+    return Window(requests=requests, errors=errors, timed=requests, buckets=buckets)
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "elapsed", "verdict", "says"),
+    [
+        (window(9000), window(1000), 10, "advance", "within the limits"),
+        (window(9000), window(1000), 1, "continue", "1.0 of at least 5.0 s"),
+        (window(9000), window(50), 10, "continue", "50 of at least 100 requests"),
+        (window(9000), window(150), 10, "continue", "errors may have grown by up to"),
+        (window(9000), Window(), 10, "continue", "0 of at least 100 requests"),
+        (window(9000), Window(), 601, "inconclusive", "undecided after 601 s: 0 of at least 100 requests"),
+        (window(9000), window(150), 601, "inconclusive", "more requests are needed to tell"),
+        (Window(), window(1000), 10, "continue", "the champion answered no request"),
+        (Window(), window(1000), 601, "inconclusive", "the champion answered no request"),
+        (window(9000, 9), window(1000, 60), 10, "breach", "errors grew by at least"),
+        (window(900), window(100, 30), 0, "breach", "30 of 100 requests failed, the champion's 0 of 900"),
+        (window(9000, 900), window(1000, 100), 10, "continue", "errors may have grown"),
+        (window(9000), window(1000, milliseconds=100.0), 10, "breach", "p95 is between 50 and 100 ms"),
+        (window(9000), window(1000, milliseconds=100.0), 1, "continue", "p95 is between 50 and 100 ms"),
+        (window(9000), window(1000, slow=200), 10, "breach", "which allows 28 ms"),
+        (window(9000), window(1000, slow=10), 10, "advance", "within the limits"),
+        (window(9000), window(1000, slow=49), 10, "continue", "p95 is between"),
+        (window(9000, milliseconds=1000.0), window(1000, milliseconds=1000.0), 10, "continue", "p95 is above 100 ms"),
+    ],
+)
+def test_verdicts(champion: Window, challenger: Window, elapsed: float, verdict: str, says: str) -> None:
+    judgement = decide(champion, challenger, POLICY, elapsed)
+    assert judgement.verdict == verdict, judgement.reason
+    assert says in judgement.reason
+
+
+def test_a_few_bad_requests_decide_nothing() -> None:
+    assert decide(window(90), window(10, errors=1), POLICY, 60).verdict == "continue"
+    assert decide(window(90), window(10, slow=1), POLICY, 60).verdict == "continue"
+
+
+def test_a_faster_version_that_fails_is_a_breach() -> None:
+    assert decide(window(9000, milliseconds=50.0), window(1000, errors=200), POLICY, 60).verdict == "breach"
+
+
+def test_the_longer_the_rollout_the_stronger_the_evidence_a_breach_needs() -> None:
+    champion, challenger = window(9000), window(200, errors=8)
+    short = RolloutPolicy(steps=(100,), confidence=0.6)
+    long = RolloutPolicy(steps=tuple(range(1, 101)), confidence=0.999)
+    assert decide(champion, challenger, short, 60).verdict == "breach"
+    assert decide(champion, challenger, long, 60).verdict == "continue"
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 1), (0, 1000), (3, 1000), (500, 1000), (1000, 1000), (1, 1)])
+def test_a_share_lies_in_its_interval_which_narrows_with_requests(hits: int, trials: int) -> None:
+    low, high = share_interval(hits, trials, 0.01)
+    assert 0 <= low <= hits / trials <= high <= 1
+    more = share_interval(hits * 10, trials * 10, 0.01)
+    assert low <= more[0] <= more[1] <= high
+
+
+def test_nothing_seen_bounds_nothing() -> None:
+    assert share_interval(0, 0, 0.01) == (0.0, 1.0)
+    assert quantile_interval(Window(), 0.95, 0.01) == (0.0, None)
+
+
+def test_the_zero_error_bound_is_the_published_mixtures() -> None:
+    # (1 - p)^n alpha^-1 = B(1/2, 25 + n) / B(1/2, 25) in logarithms, solved by hand for n = 1000.
+    assert share_interval(0, 1000, 0.05)[1] == pytest.approx(0.00486, abs=2e-4)
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.95, 0.99])
+def test_a_quantile_interval_holds_the_quantile(quantile: float) -> None:
+    buckets = tuple((float(edge), edge * 100) for edge in range(1, 101))
+    low, high = quantile_interval(Window(requests=10_000, timed=10_000, buckets=buckets), quantile, 0.01)
+    assert high is not None
+    assert low <= quantile * 100 <= high
+    assert high - low < 10
+
+
+def test_counters_that_began_anew_count_from_there() -> None:
+    assert window(10).since(window(100)) == window(10)
+    assert window(100, 3).since(window(40, 1)) == window(60, 2)

@@ -1,0 +1,106 @@
+"""The local actuator with a real supervisord and the real model server."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+import mlplat
+from mlplat import bundle
+from mlplat.controller.document import Revision
+from mlplat.controller.local import LocalActuator
+from mlplat.controller.settings import Settings
+from mlplat.controller.smoke import difference
+from mlplat.labels import Name
+from mlplat.supervision import Supervisor
+
+LATE = Name("flights", "late")
+DEADLINE = 60.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> tuple[Path, bundle.Contract]:
+    import numpy as np
+    import sklearn
+    import skops
+    import skops.io
+    from sklearn.linear_model import LinearRegression
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    rows = np.array([[0.0], [1.0], [2.0]])
+    skops.io.dump(LinearRegression().fit(rows, rows[:, 0] * 2), folder / "model.skops")
+    contract = bundle.Contract(
+        project="flights", model="late", task="regression", frame=False,
+        columns=(bundle.Column(name="x", type="double"),),
+        environment={"scikit-learn": sklearn.__version__, "skops": skops.__version__, "numpy": np.__version__},
+        examples=(bundle.Example(row={"x": 3.0}, prediction=6.0),),
+    )  # fmt: skip
+    (folder / "mlplat.json").write_text(contract.model_dump_json())
+    return folder, contract
+
+
+@pytest.fixture
+def actuator(tmp_path: Path, free_port: int) -> Iterator[LocalActuator]:
+    settings = Settings(
+        state=tmp_path / "s", tracking="", gateway="", gateway_admin="", xds=tmp_path / "xds", store="",
+        python=Path(sys.executable), code=Path(mlplat.__file__).parents[1], first_port=free_port, port=0,
+    )  # fmt: skip
+    supervisor = Supervisor(settings.state)
+    supervisor.start(Path(sys.executable))
+    try:
+        with httpx.Client(trust_env=False) as http:
+            yield LocalActuator(lambda: settings, http)
+    finally:
+        supervisor.stop()
+
+
+def revision(folder: Path, port: int, *, number: int = 1, digest: str | None = None) -> Revision:
+    return Revision(
+        number=number, model="flights/late", version="1", digest=digest or bundle.digest(folder), source="", port=port,
+        state="starting", since=0, created=datetime(2013, 7, 1, tzinfo=UTC), folder=str(folder),
+    )  # fmt: skip
+
+
+def test_a_revision_starts_answers_as_judged_and_ends(
+    actuator: LocalActuator, model: tuple[Path, bundle.Contract]
+) -> None:
+    folder, contract = model
+    first = revision(folder, actuator.free_port([]))
+    actuator.run(LATE, [first])
+    until(lambda: actuator.condition(LATE, first).state == "ready")
+    assert actuator.owners() == [LATE]
+    assert difference(contract, actuator.predict(LATE, first, [example.row for example in contract.examples])) == ""
+    pid = actuator.condition(LATE, first).pid
+
+    wrong = revision(folder, actuator.free_port([first.port]), number=2, digest="sha256:" + "0" * 64)
+    assert wrong.port != first.port
+    actuator.run(LATE, [first, wrong])
+    until(lambda: "error: " in actuator.last_words(LATE, wrong))
+    assert actuator.condition(LATE, first).pid == pid, "another revision's start touched it"
+
+    actuator.run(LATE, [])
+    assert actuator.owners() == []
+    assert actuator.free_port([]) == first.port
+
+
+def test_a_port_in_use_is_passed_over(actuator: LocalActuator, free_port: int) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_port))
+        taken.listen()
+        assert actuator.free_port([]) > free_port

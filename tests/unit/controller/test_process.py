@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import mlplat
+from mlplat.controller import settings as settings_file
+from mlplat.controller import wishes
+from mlplat.controller.document import Event
+from mlplat.controller.loop import LiveSettings
+from mlplat.controller.metrics import Metrics, application
+from mlplat.controller.store import SqliteStore
+from mlplat.errors import StateError
+from mlplat.labels import Name
+from mlplat.spec.rollout import RolloutPolicy
+
+LATE = Name("flights", "late")
+DEADLINE = 30.0
+
+
+def write(path: Path, **changes: Any) -> Path:
+    folder = path.parent
+    document = {
+        "state": str(folder), "tracking": "http://127.0.0.1:9", "gateway": "http://127.0.0.1:9",
+        "gateway_admin": "http://127.0.0.1:9", "xds": str(folder / "xds"), "store": f"sqlite:///{folder}/endpoints.db",
+        "python": sys.executable, "code": str(folder), "first_port": 20000, "port": 0, "interval": 0.2, **changes,
+    }  # fmt: skip
+    path.write_text(json.dumps(document))
+    return path
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture
+def controller(tmp_path: Path, free_port: int) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
+    path = write(tmp_path / "settings.json", port=free_port)
+    code = str(Path(mlplat.__file__).parents[1])
+    command = [sys.executable, "-m", "mlplat.controller", "--settings", str(path)]
+    environment = {**os.environ, "PYTHONPATH": code}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        url = f"http://127.0.0.1:{free_port}"
+        until(lambda: answers(f"{url}/health"))
+        yield process, url, path
+        process.kill()
+
+
+def test_the_process_tells_of_its_life_and_ends_when_asked(
+    controller: tuple[subprocess.Popen[str], str, Path], tmp_path: Path
+) -> None:
+    process, url, path = controller
+    with SqliteStore(tmp_path / "endpoints.db") as store:
+        spec = wishes.deploy(LATE, LATE, "1", RolloutPolicy(), by="ada")
+        clock = settings_file.read(path).now_by()
+        store.wish(LATE, lambda _: spec, Event(time=clock.now(), generation=0, kind="wished", text="a wish"))
+
+        def has_trouble() -> bool:
+            endpoint = store.get(LATE)
+            return endpoint is not None and endpoint.status.trouble != ""
+
+        until(has_trouble)
+    until(lambda: 'mlplat_endpoint_phase{endpoint="flights/late"' in httpx.get(f"{url}/metrics", trust_env=False).text)
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    assert "flights/late: the gateway does not answer" in log
+    assert "the controller ends" in log
+
+
+def test_missing_settings_are_an_error_with_a_hint(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mlplat.controller", "--settings", str(tmp_path / "none.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"error: {tmp_path / 'none.json'}: No such file or directory",
+        "hint: `mlplat up` writes it again",
+    ]
+
+
+def test_settings_are_read_again_and_a_broken_file_leaves_the_old_ones(tmp_path: Path) -> None:
+    live = LiveSettings(write(tmp_path / "settings.json"))
+    write(tmp_path / "settings.json", interval=7.5, clock="2013-07-01T00:00:00Z=2026-01-01T00:00:00Z")
+    live.refresh()
+    assert live.now.interval == 7.5
+    assert live.now.now_by().now().year < 2026
+    (tmp_path / "settings.json").write_text("{")
+    live.refresh()
+    assert live.now.interval == 7.5
+
+
+def test_unknown_settings_are_named(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="tracing"):
+        settings_file.read(write(tmp_path / "settings.json", tracing="http://127.0.0.1:1"))
+
+
+def test_a_controller_that_makes_no_passes_is_not_healthy() -> None:
+    metrics, statuses = Metrics(), []
+    app = application(metrics, lambda: 1.0)
+
+    def start(status: str, _: object) -> None:
+        statuses.append(status)
+
+    list(app({"PATH_INFO": "/health"}, start))
+    metrics.last_pass -= 60
+    list(app({"PATH_INFO": "/health"}, start))
+    assert statuses == ["200 OK", "503 Service Unavailable"]

@@ -1,0 +1,178 @@
+"""The registry's reader against answers as MLflow 3.17 gives them; the real one answers in the end-to-end tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mlplat import bundle
+from mlplat.controller.registry import GateReport, MlflowRegistry, NoSuchVersionError, Version
+from mlplat.errors import RefusedError, UnreachableError
+from mlplat.labels import Name
+
+LATE = Name("flights", "late")
+SOURCE = "mlflow-artifacts:/1/abc/artifacts/model"
+
+
+class Mlflow:
+    """A server with one model version, whose bundle and gate report it hands out."""
+
+    def __init__(self) -> None:
+        self.files = {"MLmodel": b"flavors: {}\n", "nested/model.skops": b"\x00weights", "mlplat.json": b"{}"}
+        self.report: Any = {"digest": "sha256:1", "passed": True, "rules": []}
+        self.aliases = [{"alias": "champion", "version": "1"}]
+        self.requests: list[tuple[str, Any]] = []
+        self.listed: list[dict[str, Any]] | None = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path, query = request.url.path, request.url.params
+        if path.startswith("/api/2.0/mlflow-artifacts/artifacts"):
+            return self._artifact(path.removeprefix("/api/2.0/mlflow-artifacts/artifacts").strip("/"), query)
+        route = path.removeprefix("/api/2.0/mlflow/")
+        if request.method != "GET":
+            self.requests.append((f"{request.method} {route}", json.loads(request.content)))
+            return httpx.Response(200, json={})
+        if query.get("name", "flights.late") != "flights.late" or query.get("version", "1") != "1":
+            return httpx.Response(404, json={"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "not found"})
+        tags = [{"key": "mlplat.digest", "value": "sha256:1"}]
+        version = {"version": "1", "source": SOURCE, "run_id": "abc", "tags": tags}
+        answers = {
+            "model-versions/get": {"model_version": version},
+            "model-versions/search": {"model_versions": [version]},
+            "registered-models/get": {"registered_model": {"aliases": self.aliases}},
+            "runs/get": {"run": {"info": {"artifact_uri": "mlflow-artifacts:/1/abc/artifacts"}}},
+        }
+        return httpx.Response(200, json=answers[route])
+
+    def _artifact(self, path: str, query: httpx.QueryParams) -> httpx.Response:
+        if path == "1/abc/artifacts/gate/report.json" and self.report is not None:
+            return httpx.Response(
+                200, content=self.report if isinstance(self.report, bytes) else json.dumps(self.report)
+            )
+        name = path.removeprefix("1/abc/artifacts/model/")
+        if path and name in self.files:
+            return httpx.Response(200, content=self.files[name])
+        if path:
+            return httpx.Response(404, json={"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such artifact"})
+        below = query["path"].removeprefix("1/abc/artifacts/model").strip("/")
+        names = {file.removeprefix(f"{below}/" if below else "") for file in self.files if file.startswith(below)}
+        listed = [{"path": name.partition("/")[0], "is_dir": "/" in name} for name in sorted(names)]
+        return httpx.Response(200, json={"files": self.listed or listed})
+
+
+@pytest.fixture
+def mlflow() -> Mlflow:
+    return Mlflow()
+
+
+@pytest.fixture
+def registry(mlflow: Mlflow, tmp_path: Path) -> Iterator[MlflowRegistry]:
+    with httpx.Client(transport=httpx.MockTransport(mlflow)) as http:
+        yield MlflowRegistry("http://tracking/", tmp_path / "models", http)
+
+
+@pytest.fixture
+def digest(mlflow: Mlflow, tmp_path: Path) -> str:
+    for name, content in mlflow.files.items():
+        (tmp_path / "made" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "made" / name).write_bytes(content)
+    return bundle.digest(tmp_path / "made")
+
+
+def test_a_version_is_read_with_its_digest(registry: MlflowRegistry) -> None:
+    assert registry.version(LATE, "1") == Version(LATE, "1", "sha256:1", SOURCE, "abc")
+
+
+def test_a_version_that_is_not_there_is_said(registry: MlflowRegistry) -> None:
+    with pytest.raises(NoSuchVersionError):
+        registry.version(LATE, "7")
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        (None, None),
+        ({"digest": "sha256:1", "passed": True, "rules": []}, GateReport("sha256:1", True, ())),
+        (
+            {"digest": "sha256:1", "passed": False, "rules": [{"name": "auc", "passed": False}]},
+            GateReport("sha256:1", False, ("auc",)),
+        ),
+        ({"digest": "sha256:1", "passed": "yes"}, GateReport("sha256:1", False, ())),
+    ],
+)
+def test_only_a_report_that_says_passed_is_one(
+    registry: MlflowRegistry, mlflow: Mlflow, report: Any, expected: GateReport | None
+) -> None:
+    mlflow.report = report
+    assert registry.gate_report(registry.version(LATE, "1")) == expected
+
+
+def test_a_report_that_is_no_json_is_refused(registry: MlflowRegistry, mlflow: Mlflow) -> None:
+    mlflow.report = b"not json"
+    with pytest.raises(RefusedError, match="is no JSON"):
+        registry.gate_report(registry.version(LATE, "1"))
+
+
+def test_a_bundle_is_fetched_whole_and_once(registry: MlflowRegistry, mlflow: Mlflow, digest: str) -> None:
+    folder, found = registry.fetch(SOURCE, digest)
+    assert (found, bundle.digest(folder)) == (digest, digest)
+    mlflow.files.clear()
+    assert registry.fetch(SOURCE, digest) == (folder, digest)
+
+
+def test_files_with_another_digest_are_refused_and_not_kept(
+    registry: MlflowRegistry, mlflow: Mlflow, digest: str, tmp_path: Path
+) -> None:
+    mlflow.files["mlplat.json"] = b'{"changed": true}'
+    with pytest.raises(RefusedError, match="have the digest"):
+        registry.fetch(SOURCE, digest)
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["..", "a/..", "..\\up"])
+def test_a_listing_cannot_lead_out_of_the_folder(registry: MlflowRegistry, mlflow: Mlflow, name: str) -> None:
+    mlflow.listed = [{"path": name, "is_dir": False}]
+    with pytest.raises(RefusedError, match="lists a file named"):
+        registry.fetch(SOURCE, "")
+
+
+def test_artifacts_elsewhere_are_refused(registry: MlflowRegistry) -> None:
+    with pytest.raises(RefusedError, match="only artifacts that the tracking server hands out"):
+        registry.fetch("s3://bucket/model", "")
+
+
+def test_bundles_nobody_names_are_removed(registry: MlflowRegistry, digest: str) -> None:
+    folder, _ = registry.fetch(SOURCE, digest)
+    registry.prune({digest})
+    assert folder.is_dir()
+    registry.prune(set())
+    assert not folder.exists()
+
+
+def test_aliases_are_read_set_and_removed(registry: MlflowRegistry, mlflow: Mlflow) -> None:
+    assert registry.alias(LATE, "champion") == "1"
+    assert registry.alias(LATE, "challenger") is None
+    assert registry.alias(Name("flights", "unknown"), "champion") is None
+    registry.set_alias(LATE, "challenger", "2")
+    registry.set_alias(LATE, "challenger", None)
+    fields = {"name": "flights.late", "alias": "challenger"}
+    assert mlflow.requests == [
+        ("POST registered-models/alias", {**fields, "version": "2"}),
+        ("DELETE registered-models/alias", fields),
+    ]
+
+
+def test_an_unreachable_registry_is_named(tmp_path: Path, free_port: int) -> None:
+    with httpx.Client(trust_env=False) as http, pytest.raises(UnreachableError, match=str(free_port)):
+        MlflowRegistry(f"http://127.0.0.1:{free_port}", tmp_path, http).version(LATE, "1")
+
+
+def test_a_failing_registry_is_asked_again_and_not_believed(tmp_path: Path) -> None:
+    broken = httpx.MockTransport(lambda _: httpx.Response(500, text="oops"))
+    with httpx.Client(transport=broken) as http, pytest.raises(UnreachableError, match="answers with 500"):
+        MlflowRegistry("http://tracking", tmp_path, http).version(LATE, "1")
