@@ -40,6 +40,10 @@ class Project:
         gateway = self.platform.run("outputs", "--json").json()["endpoints"]["gateway"]
         return f"{gateway}/endpoints/{self.model}/predict"
 
+    def train(self, *argv: str) -> Any:
+        """Train, and return what the run came to."""
+        return self.run("run", "train", *argv, "--json").json()["result"]
+
     def document(self) -> Any:
         return self.run("endpoint", "show", self.model, "--json").json()
 
@@ -128,7 +132,7 @@ ROWS = [{"country": "ch", "price": 10.0, "age": None}, {"country": "xx", "price"
 
 
 def test_a_persons_own_file_becomes_an_answering_endpoint(shopping: Project) -> None:
-    result = shopping.run("run", "train", "--until", "2024-05-20", "--json").json()
+    result = shopping.train("--until", "2024-05-20")
     assert result["status"] == "registered"
     assert result["gate"]["digest"] == result["digest"]
     assert result["metrics"]["auc"]["low"] > 0.55
@@ -150,7 +154,7 @@ def test_what_the_endpoint_cannot_take_is_named(shopping: Project) -> None:
 
 
 def test_a_canary_promotes_itself_and_loses_no_request(shopping: Project) -> None:
-    result = shopping.run("run", "train", "--until", "2024-05-29", "--set", "gate.margin=0.2", "--json").json()
+    result = shopping.train("--until", "2024-05-29", "--set", "gate.margin=0.2")
     assert result["gate"]["champion"]["version"] == "1"
     with traffic(shopping, ROWS) as told:
         shopping.run("deploy")
@@ -177,7 +181,7 @@ def _version(project: Project) -> str:
 
 def test_a_second_project_leaves_the_first_alone(shopping: Project, renting: Project) -> None:
     _settings(renting.folder)
-    result = renting.run("run", "train", "--json").json()
+    result = renting.train()
     assert result["status"] == "registered"
     assert result["metrics"]["r2"]["low"] > 0.9
     renting.run("deploy", "--strategy", "direct")

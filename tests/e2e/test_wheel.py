@@ -37,8 +37,6 @@ def test_a_wheel_stands_a_platform_up_and_trains_a_model(installed: Mlplat) -> N
     installed.run("up", timeout=900)
     installed.run("new", "flights", "--defaults")
     project = installed.folder / "flights"
-    done = installed.run(
-        "run", "train", "--until", "2013-05-02", "--sample", "60000", "--json", cwd=project, timeout=900
-    )
-    assert done.json()["status"] == "registered"
+    done = installed.run("run", "train", "--until", "2013-05-02", "--json", cwd=project, timeout=900)
+    assert done.json()["result"]["status"] == "registered"
     assert "flights/late" in installed.run("model", "list").out

@@ -32,8 +32,8 @@ def make(settings: TrainingSpec, task: str, texts: Sequence[str], numbers: Seque
 
 
 def _encoded(settings: TrainingSpec, texts: list[str], numbers: list[str]) -> ColumnTransformer:
-    # Trees split numbers anywhere and keep nulls as they are. Rare categories are learned as one; those never seen get a
-    # number of their own, below all others.
+    # Trees split numbers anywhere and keep nulls as they are. Rare categories are learned as one; one never seen gets a
+    # number of its own, below all others.
     encoder = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2, min_frequency=settings.rare_rows
     )
