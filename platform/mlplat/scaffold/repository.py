@@ -24,7 +24,7 @@ class Place:
     git: str | None
     """The program, or None without one."""
     around: Path | None
-    """The work tree that already covers it, or None."""
+    """The work tree that already covers it, or None; one that ignores it does not."""
 
 
 def look(folder: Path) -> Place:
@@ -34,7 +34,8 @@ def look(folder: Path) -> Place:
     if git is None:
         return Place(None, None)
     done = _git(git, near, "rev-parse", "--show-toplevel")
-    return Place(git, Path(done.stdout.strip()) if done.returncode == 0 else None)
+    covered = done.returncode == 0 and _git(git, near, "check-ignore", "--quiet", str(folder)).returncode != 0
+    return Place(git, Path(done.stdout.strip()) if covered else None)
 
 
 def begin(git: str, folder: Path, message: str) -> bool:

@@ -141,6 +141,14 @@ def test_inside_a_repository_there_is_no_second_one(make: Make, place: Path) -> 
     assert made.notes == (f"no repository of its own: it lies in the one of {place}",)
 
 
+def test_inside_a_repository_that_ignores_it_a_project_has_its_own(make: Make, place: Path) -> None:
+    git(place, "init", "--quiet")
+    (place / ".gitignore").write_text("/deep/\n")
+    made = create(make(FILES, OWN_DATA), place / "deep/er")
+    assert (made.folder / ".git").is_dir()
+    assert not [note for note in made.notes if "repository" in note]
+
+
 def test_without_git_the_project_is_made_and_that_is_said(
     make: Make, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
