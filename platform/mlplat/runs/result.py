@@ -11,6 +11,8 @@ Values = Mapping[str, Any]
 def describe(result: Values) -> list[str]:
     """Return the lines that say what became of a run."""
     lines = [_headline(result)]
+    if how := (result.get("split") or {}).get("how"):
+        lines.append(f"split {how}")
     if metrics := result.get("metrics"):
         lines += ["", "metrics", *(f"  {name:<20} {score(value)}" for name, value in metrics.items())]
     if gate := result.get("gate"):
