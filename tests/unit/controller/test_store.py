@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,20 +153,29 @@ def test_only_an_absolute_sqlite_address_is_a_store(address: str) -> None:
         SqliteStore.open(address)
 
 
-def _write_many(path: Path, count: int) -> None:
-    with SqliteStore(path) as store:
-        for _ in range(count):
-            wish(store)
+# A process of its own: threads would share SQLite's locks.
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from mlplat.controller import wishes
+from mlplat.controller.document import Event
+from mlplat.controller.store import SqliteStore
+from mlplat.labels import Name
+from mlplat.spec.rollout import RolloutPolicy
+
+late, now = Name("flights", "late"), datetime(2013, 7, 1, tzinfo=UTC)
+with SqliteStore(Path(sys.argv[1])) as store:
+    for _ in range(20):
+        wished = wishes.deploy(late, late, "1", RolloutPolicy(), by="ada")
+        store.wish(late, lambda _: wished, Event(time=now, generation=0, kind="wished", text=""))
+"""
 
 
 def test_writers_at_the_same_time_lose_nothing(path: Path) -> None:
     SqliteStore(path).close()
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write_many, args=(path, 20)) for _ in range(3)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path)]) for _ in range(3)]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     with SqliteStore(path) as store:
         found = store.get(LATE)
         assert found is not None
