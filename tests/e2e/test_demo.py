@@ -1,4 +1,4 @@
-"""`make demo`, as a newcomer runs it: in a folder of its own, to its end, twice."""
+"""`make demo`, as a newcomer runs it: in a folder of its own, to its end."""
 
 from __future__ import annotations
 
