@@ -78,7 +78,8 @@ def test_a_failed_run_goes_on_from_a_step_with_its_inputs(tiny: Path, connection
     (tiny / "broken").unlink()
     mended, told = carry_out(tiny, connection, Request("train", step="judge"))
     assert mended.record.status == "registered"
-    assert [line.split()[1] for line in told[:2]] == ["reused", "reused"]
+    # Metaflow takes them over on threads, and may say so only when the next step runs already.
+    assert sum(line.split()[1] == "reused" for line in told) == 2
     assert (mended.result() or {})["given"][1] == 3
 
 
