@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from mlplat.runs.flow import Request
     from mlplat.runs.store import Run
 
-DATES = ("train-start", "train-end", "holdout-start", "holdout-end")
-
 
 class Flows(click.Group):
     """A group whose other words are flows: `mlplat run train` is `start` with the flow `train`."""

@@ -119,7 +119,7 @@ def ended(run: Run, exit_code: int | None) -> Status:
         return "cancelled"
     told = (run.result() or {}).get("status")
     if told in ("refused", "failed") or (told == "registered" and not exit_code):
-        return told  # type: ignore[no-any-return]
+        return told  # type: ignore[no-any-return]  # one of the words just compared with
     if exit_code is None:
         return "interrupted"
     return "failed" if exit_code else "done"

@@ -134,7 +134,7 @@ def plain(row: dict[Any, Any]) -> Row:
 def _plain(value: Any) -> Value:
     if value is None or value is pd.NA or value != value:  # noqa: PLR0124 - a NaN differs from itself
         return None
-    return value.item() if hasattr(value, "item") else value  # type: ignore[no-any-return]
+    return value.item() if hasattr(value, "item") else value  # type: ignore[no-any-return]  # numpy gives Python's own value
 
 
 def _python() -> str:

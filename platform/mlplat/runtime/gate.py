@@ -65,15 +65,22 @@ def judge(spec: ProjectSpec, holdout: Holdout, scores: Floats, champion: Floats 
     if small := _too_small(gate, holdout, spec.task):
         return Verdict(False, small, {}, None)
     resamples = Resamples(holdout.blocks, gate.resamples, SEED)
-    rules = [*_floors(spec, holdout, scores, resamples)]
+    ours = metrics.intervals(spec.task, holdout.labels, scores, resamples, gate.confidence)
+    rules = [*_floors(spec, holdout, scores, resamples, ours)]
     if champion is not None:
         rules.append(_no_worse(spec, holdout, scores, champion, resamples))
     return Verdict(
         all(rule.passed for rule in rules),
         tuple(rules),
-        metrics.summary(spec.task, holdout.labels, scores, resamples, gate.confidence),
-        None if champion is None else metrics.summary(spec.task, holdout.labels, champion, resamples, gate.confidence),
+        _described(ours),
+        None
+        if champion is None
+        else _described(metrics.intervals(spec.task, holdout.labels, champion, resamples, gate.confidence)),
     )
+
+
+def _described(measured: dict[str, Interval]) -> dict[str, Any]:
+    return {name: each.described() for name, each in measured.items()}
 
 
 def _too_small(gate: GateSpec, holdout: Holdout, task: str) -> tuple[Rule, ...]:
@@ -98,24 +105,24 @@ def _too_small(gate: GateSpec, holdout: Holdout, task: str) -> tuple[Rule, ...]:
     )
 
 
-def _floors(spec: ProjectSpec, holdout: Holdout, scores: Floats, resamples: Resamples) -> Iterator[Rule]:
+def _floors(
+    spec: ProjectSpec, holdout: Holdout, scores: Floats, resamples: Resamples, measured: dict[str, Interval]
+) -> Iterator[Rule]:
     found = metrics.measures(spec.task, holdout.labels, scores)
     gate = spec.gate
     if spec.task == "regression":
-        yield _above("r2_floor", interval(found["r2"], resamples, gate.confidence), gate.min_r2, "variance explained")
+        yield _above("r2_floor", measured["r2"], gate.min_r2, "variance explained")
         prior = metrics.rmse(holdout.labels, np.full_like(scores, holdout.prior))
         gain = interval(metrics.difference(prior, found["rmse"]), resamples, gate.confidence)
         yield _above("better_than_mean", gain, 0.0, "less error than always saying the training rows' mean")
         return
-    yield _above(
-        "auc_floor", interval(found["auc"], resamples, gate.confidence), gate.min_auc, "area under the ROC curve"
-    )
+    yield _above("auc_floor", measured["auc"], gate.min_auc, "area under the ROC curve")
     base = metrics.mean_of(holdout.labels)
     gain = interval(metrics.difference(found["average_precision"], base), resamples, gate.confidence)
     yield _above(
         "better_than_prior", gain, 0.0, "average precision above the share of positives, which guessing reaches"
     )
-    yield _calibrated(interval(found["calibration_gap"], resamples, gate.confidence), gate)
+    yield _calibrated(measured["calibration_gap"], gate)
 
 
 def _above(name: str, measured: Interval, limit: float, what: str) -> Rule:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +160,9 @@ def relative_gain(error: Measure, reference: Measure) -> Measure:
     return measure
 
 
-def summary(task: str, labels: Floats, scores: Floats, resamples: Resamples, confidence: float) -> dict[str, Any]:
-    """Return every measure of a task with its interval, as JSON."""
+def intervals(
+    task: str, labels: Floats, scores: Floats, resamples: Resamples, confidence: float
+) -> dict[str, Interval]:
+    """Return every measure of a task with its interval, by name."""
     found = measures(task, labels, scores)
-    return {name: interval(measure, resamples, confidence).described() for name, measure in found.items()}
+    return {name: interval(measure, resamples, confidence) for name, measure in found.items()}

@@ -102,7 +102,7 @@ class PredictionLog:
                 self._parts.write(entries)
             except Exception as error:  # noqa: BLE001 - whatever a part cannot hold, the next one is tried
                 self._dropped(rows)
-                print(f"warning: prediction log: {rows} rows lost: {error}", file=sys.stderr)  # noqa: T201
+                print(f"warning: prediction log: {rows} rows lost: {error}", file=sys.stderr)  # noqa: T201 - its log
             else:
                 self._written(rows)
 

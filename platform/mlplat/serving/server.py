@@ -47,7 +47,7 @@ def serve(options: Options) -> None:
     gc.freeze()
     bound = _bind(options.port)
     host, port = bound.getsockname()
-    print(_start_line(server, options, f"http://{host}:{port}"), file=sys.stderr, flush=True)  # noqa: T201
+    print(_start_line(server, options, f"http://{host}:{port}"), file=sys.stderr, flush=True)  # noqa: T201 - its log
     try:
         Uvicorn(server, options).run(sockets=[bound])
     finally:

@@ -1,4 +1,1 @@
 """Where a platform can stand. Each target is a package with the same promises (`mlplat.contracts`)."""
-
-NAMES = ("local",)
-"""Every target there is."""

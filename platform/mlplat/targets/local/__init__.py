@@ -5,7 +5,4 @@ from __future__ import annotations
 from mlplat.targets.local.foundation import provision
 from mlplat.targets.local.install import install, plan
 
-__all__ = ["UNSUPPORTED", "install", "plan", "provision"]
-
-UNSUPPORTED: dict[str, str] = {}
-"""Features of the spec that this target lacks, with the reason; read before anything is touched."""
+__all__ = ["install", "plan", "provision"]
