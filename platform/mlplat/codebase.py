@@ -26,13 +26,22 @@ def folder(package: Path = PACKAGE) -> Path:
     Raises `StateError` when it cannot be written.
     """
     files = _read(package)
-    target = data_dir() / "code" / digest(files)[:16]
+    target = _place(files)
     if not _is_made(target):
         try:
             _make(files, target)
         except OSError as error:
             raise StateError(f"cannot copy mlplat's code to {target}: {error.strerror or error}") from error
     return target
+
+
+def place(package: Path = PACKAGE) -> Path:
+    """Return where `folder` lies or would lie, making nothing: what a preview may look at."""
+    return _place(_read(package))
+
+
+def _place(files: dict[Path, bytes]) -> Path:
+    return data_dir() / "code" / digest(files)[:16]
 
 
 def digest(files: dict[Path, bytes]) -> str:

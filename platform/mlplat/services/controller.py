@@ -16,6 +16,7 @@ def controller(spec: PlatformSpec) -> Service:
         ports={"http": spec.controller.port},
         live={"settings.json": settings(spec)},
         code=True,
+        needs=("tracking", "gateway"),
     )
 
 

@@ -22,6 +22,9 @@ class Ref:
     name: str
 
 
+INTERPRETER = "python:"
+"""Begins the reference to another image's interpreter."""
+
 Text = str | Ref | tuple[str | Ref, ...]
 """A text, a reference, or several of them written together."""
 
@@ -57,3 +60,24 @@ class Service:
     """Path of what a person opens in a browser, on port `http`."""
     code: bool = False
     """Whether it runs mlplat's own code."""
+    needs: tuple[str, ...] = ()
+    """Services that it speaks to: made before it, ended after it."""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Return the environments it takes: its own, and those whose interpreters it is told of."""
+        found = _refs([self.argv, self.files, self.live, self.seeds])
+        told = {ref.name.removeprefix(INTERPRETER) for ref in found if ref.name.startswith(INTERPRETER)}
+        return (self.image, *sorted(told - {self.image}))
+
+
+def _refs(value: Any) -> list[Ref]:
+    match value:
+        case Ref():
+            return [value]
+        case Mapping():
+            return [ref for item in value.values() for ref in _refs(item)]
+        case list() | tuple():
+            return [ref for item in value for ref in _refs(item)]
+        case _:
+            return []

@@ -24,6 +24,11 @@ def service_files(state: Path, service: str) -> Path:
     return state / "services" / service
 
 
+def service_record(state: Path, service: str) -> Path:
+    """Return the file that says what a service was last brought to."""
+    return state / "services" / f"{service}.json"
+
+
 def service_data(state: Path, service: str) -> Path:
     """Return the folder of what a service keeps."""
     return state / service

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import mlplat
 from mlplat.contracts import Foundation
 from mlplat.errors import StateError
-from mlplat.files import write_atomic
+from mlplat.files import write_atomic, write_if_changed
 from mlplat.spec.platform import PlatformSpec
 from mlplat.targets.local.folders import service_data, state_folder
 
 CLOCK_FILE = "clock.json"
+PLAN_FILE = "plan.json"
+PLAN_VERSION = 1
 
 
 def foundation(spec: PlatformSpec, stack: str) -> Foundation:
@@ -40,6 +44,18 @@ def provision(spec: PlatformSpec, stack: str) -> Foundation:
         hint = "free some space there, or set MLPLAT_STATE_DIR to another folder"
         raise StateError(f"{state}: cannot be written: {error.strerror}", hint=hint) from error
     return made
+
+
+def record(spec: PlatformSpec, stack: str, made: Foundation) -> None:
+    """Write down what a state folder is the state of, for `doctor`, `down` and newer versions."""
+    document = {
+        "version": PLAN_VERSION,
+        "mlplat": mlplat.__version__,
+        "stack": stack,
+        "spec": spec.model_dump(mode="json"),
+        "foundation": asdict(made),
+    }
+    write_if_changed(Path(made.state) / PLAN_FILE, json.dumps(document, indent=2) + "\n", mode=0o600)
 
 
 def _clock(spec: PlatformSpec, state: Path) -> str | None:

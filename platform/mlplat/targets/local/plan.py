@@ -6,10 +6,11 @@ between shows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mlplat import environment
 from mlplat.supervision import Process, Program
@@ -35,7 +36,7 @@ class Change:
 
 def environment_changes(wanted: Mapping[str, Resolved]) -> list[Change]:
     """Return the environments that have to be made, model servers' included."""
-    names = sorted({"platform", "serving", *(resolved.service.image for resolved in wanted.values())})
+    names = sorted({image for resolved in wanted.values() for image in resolved.images})
     return [Change("create", "environment", name) for name in names if not environment.is_complete(name)]
 
 
@@ -49,12 +50,12 @@ def service_changes(
 
 
 def _change(wanted: Resolved, there: Program | None, process: Process | None) -> Change | None:
-    name = wanted.service.name
+    name = wanted.name
     if there is None:
         return Change("create", "service", name)
-    changed = [*_program_fields(wanted.program, there), *_stale(wanted.files)]
-    live = _stale(wanted.live)
-    if process is None or process.state not in ALIVE:
+    changed = [*_program_fields(wanted.program, there), *stale(wanted.files)]
+    live = stale(wanted.live)
+    if not is_alive(process):
         return Change("start", "service", name, tuple(changed + live))
     if changed:
         return Change("restart", "service", name, tuple(changed + live))
@@ -74,5 +75,19 @@ def _differ(name: str, wanted: Program, there: Program) -> bool:
     return bool(getattr(wanted, name) != getattr(there, name))
 
 
-def _stale(files: Mapping[Path, str]) -> list[str]:
-    return [path.name for path, content in files.items() if not path.is_file() or path.read_text() != content]
+def is_alive(process: Process | None) -> bool:
+    """Tell whether a program's process runs or is being started."""
+    return process is not None and process.state in ALIVE
+
+
+def stale(files: Mapping[str, Any]) -> list[str]:
+    """Return the names of files that do not hold what they should."""
+    return [Path(path).name for path, content in files.items() if read_json(Path(path)) != content]
+
+
+def read_json(path: Path) -> Any:
+    """Return what a file holds; None for one that is missing or broken, which is then written again."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None

@@ -5,10 +5,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from mlplat.errors import StateError
-from mlplat.services import Service
+
+
+class Listening(Protocol):
+    """Whatever listens on ports under a name."""
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """Port by its name."""
 
 
 def is_free(port: int) -> bool:
@@ -36,7 +48,7 @@ def holder(port: int) -> str | None:
     return None
 
 
-def refuse_taken(services: Iterable[Service]) -> None:
+def refuse_taken(services: Iterable[Listening]) -> None:
     """Raise `StateError` naming every port that a service needs and another process holds."""
     taken = [
         (service.name, name, port) for service in services for name, port in service.ports.items() if not is_free(port)

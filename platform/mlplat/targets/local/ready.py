@@ -6,13 +6,15 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
 from mlplat.errors import NotReadyError
-from mlplat.services import Service
+from mlplat.services import Http
 from mlplat.supervision import Supervisor
 from mlplat.targets.local.folders import log_file
+from mlplat.targets.local.ports import Listening
 
 POLL_SECONDS = 0.05
 FAILED = ("FATAL", "EXITED", "BACKOFF")
@@ -20,12 +22,20 @@ GOOD = 400
 LOG_LINES = 15
 
 
-def address(service: Service, port: str = "http") -> str:
+class Answering(Listening, Protocol):
+    """Whatever says itself whether it is ready."""
+
+    @property
+    def ready(self) -> Http:
+        """Where it says so."""
+
+
+def address(service: Listening, port: str = "http") -> str:
     """Return the URL of one of a service's ports."""
     return f"http://127.0.0.1:{service.ports[port]}"
 
 
-def is_ready(service: Service, *, timeout: float = 2.0) -> bool:
+def is_ready(service: Answering, *, timeout: float = 2.0) -> bool:
     """Ask a service once whether it is ready, for at most `timeout` seconds."""
     url = address(service, service.ready.port) + service.ready.path
     with contextlib.suppress(httpx.HTTPError):
@@ -33,7 +43,7 @@ def is_ready(service: Service, *, timeout: float = 2.0) -> bool:
     return False
 
 
-def wait(services: Iterable[Service], supervisor: Supervisor, tell: Callable[[str, float], None]) -> None:
+def wait(services: Iterable[Answering], supervisor: Supervisor, tell: Callable[[str, float], None]) -> None:
     """Wait until every service is ready, calling `tell(name, seconds)` for each one as it is.
 
     Raises `NotReadyError` with the end of its log for one whose process ends or that takes too long.
@@ -53,7 +63,7 @@ def wait(services: Iterable[Service], supervisor: Supervisor, tell: Callable[[st
         time.sleep(POLL_SECONDS if waiting else 0)
 
 
-def _failure(service: Service, what: str, why: str, state: Path) -> NotReadyError:
+def _failure(service: Answering, what: str, why: str, state: Path) -> NotReadyError:
     path = log_file(state, service.name)
     tail = path.read_text(errors="replace").splitlines()[-LOG_LINES:] if path.is_file() else []
     lines = "\n".join(f"  {line}" for line in tail)

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mlplat import codebase, environment
 from mlplat.contracts import Foundation
-from mlplat.services import Ref, Service
+from mlplat.services import Http, Ref, Service
 from mlplat.spec.platform import PlatformSpec
 from mlplat.supervision import Program
 from mlplat.targets.local.folders import log_file, service_data, service_files, store_address
@@ -20,16 +20,54 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Resolved:
-    """A service as this computer runs it."""
+    """A service as this computer runs it: plain values, with a form in JSON that it can be made of again."""
 
-    service: Service
     program: Program
-    files: Mapping[Path, str]
-    """Content by path; a change restarts the service."""
-    live: Mapping[Path, str]
-    """Content by path; a change is followed by the running service."""
-    seeds: Mapping[Path, str]
-    """Content by path, for files that are not there yet."""
+    ready: Http
+    ports: Mapping[str, int]
+    images: tuple[str, ...]
+    """Environments that have to be there."""
+    files: Mapping[str, Any]
+    """JSON by path; a change restarts the service."""
+    live: Mapping[str, Any]
+    """JSON by path; a change is followed by the running service."""
+    seeds: Mapping[str, Any]
+    """JSON by path, for files that are not there yet."""
+
+    @property
+    def name(self) -> str:
+        """Return the service's name."""
+        return self.program.name
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return plain(asdict(self))  # type: ignore[no-any-return]  # a mapping gives a mapping
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """Make it of its JSON values. Raises `KeyError` and `TypeError` for others."""
+        values = plain(document)
+        program = {**values["program"], "argv": tuple(values["program"]["argv"])}
+        made = {"program": Program(**program), "ready": Http(**values["ready"]), "images": tuple(values["images"])}
+        return cls(**{**values, **made})
+
+
+def text(content: Any) -> str:
+    """Write a file's JSON, one way for whoever writes it."""
+    return json.dumps(content, indent=2) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """Return JSON values in their one form: the engine keeps every number as a float, and 1.0 means 1."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case Mapping():
+            return {key: plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _:
+            return value
 
 
 def resolve(service: Service, spec: PlatformSpec, foundation: Foundation) -> Resolved:
@@ -38,11 +76,13 @@ def resolve(service: Service, spec: PlatformSpec, foundation: Foundation) -> Res
     given, kept = service_files(state, service.name), service_data(state, service.name)
     values = _values(service, foundation)
     return Resolved(
-        service=service,
         program=_program(service, spec, foundation, values),
-        files={given / name: _text(content, values) for name, content in service.files.items()},
-        live={given / name: _text(content, values) for name, content in service.live.items()},
-        seeds={kept / name: _text(content, values) for name, content in service.seeds.items()},
+        ready=service.ready,
+        ports=service.ports,
+        images=service.images,
+        files={str(given / name): _plain(content, values) for name, content in service.files.items()},
+        live={str(given / name): _plain(content, values) for name, content in service.live.items()},
+        seeds={str(kept / name): _plain(content, values) for name, content in service.seeds.items()},
     )
 
 
@@ -53,14 +93,14 @@ def _values(service: Service, foundation: Foundation) -> dict[str, str | None]:
         "store": store_address(foundation),
         "files": str(service_files(state, service.name)),
         "data": str(service_data(state, service.name)),
-        "code": str(codebase.folder()),
+        "code": str(codebase.place()),
         "python:serving": str(environment.service_folder("serving") / "bin" / "python"),
     }
 
 
 def _program(service: Service, spec: PlatformSpec, foundation: Foundation, values: Mapping[str, str | None]) -> Program:
     home = environment.service_folder(service.image) / "bin"
-    first, *rest = (str(_plain(argument, values)) for argument in service.argv)
+    first, *rest = (str(_given(argument, values)) for argument in service.argv)
     return Program(
         name=service.name,
         argv=(str(home / first), *rest),
@@ -75,7 +115,7 @@ def _program(service: Service, spec: PlatformSpec, foundation: Foundation, value
 def _environment(
     service: Service, foundation: Foundation, home: Path, values: Mapping[str, str | None]
 ) -> dict[str, str]:
-    env = {name: str(_plain(value, values)) for name, value in service.env.items()}
+    env = {name: str(_given(value, values)) for name, value in service.env.items()}
     # Some programs call others of their environment by name.
     env["PATH"] = f"{home}:/usr/local/bin:/usr/bin:/bin"
     env["PYTHONUNBUFFERED"] = "1"
@@ -86,19 +126,19 @@ def _environment(
     return env
 
 
-def _text(content: Any, values: Mapping[str, str | None]) -> str:
-    return json.dumps(_plain(content, values), indent=2) + "\n"
+def _plain(content: Any, values: Mapping[str, str | None]) -> Any:
+    return plain(_given(content, values))
 
 
-def _plain(value: Any, values: Mapping[str, str | None]) -> Any:
+def _given(value: Any, values: Mapping[str, str | None]) -> Any:
     match value:
         case Ref(name=name):
             return values[name]
         case tuple():
-            return "".join(str(_plain(part, values)) for part in value)
+            return "".join(str(_given(part, values)) for part in value)
         case Mapping():
-            return {key: _plain(item, values) for key, item in value.items()}
+            return {key: _given(item, values) for key, item in value.items()}
         case list():
-            return [_plain(item, values) for item in value]
+            return [_given(item, values) for item in value]
         case _:
             return value

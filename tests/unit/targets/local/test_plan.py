@@ -11,7 +11,7 @@ from mlplat.spec.platform import GatewaySpec, LogSpec, PlatformSpec, ServingSpec
 from mlplat.supervision import Process, Program
 from mlplat.targets.local.foundation import foundation
 from mlplat.targets.local.plan import Change, service_changes
-from mlplat.targets.local.resolve import Resolved, resolve
+from mlplat.targets.local.resolve import Resolved, resolve, text
 
 
 def resolved(spec: PlatformSpec) -> dict[str, Resolved]:
@@ -24,8 +24,8 @@ def installed(spec: PlatformSpec) -> dict[str, Program]:
     made = resolved(spec)
     for each in made.values():
         for path, content in {**each.files, **each.live, **each.seeds}.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(text(content))
     return {name: each.program for name, each in made.items()}
 
 
@@ -107,7 +107,7 @@ def test_the_controller_reads_what_the_target_writes() -> None:
     spec = PlatformSpec()
     installed(spec)
     path = next(iter(resolved(spec)["controller"].live))
-    settings = read(path)
+    settings = read(Path(path))
     assert settings.store == f"sqlite:///{settings.state}/endpoints.db"
     assert settings.first_port == spec.serving.first_port
     assert Path(settings.xds) == settings.state / "gateway" / "xds"
