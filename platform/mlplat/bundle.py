@@ -22,6 +22,14 @@ Value = bool | int | float | str | None
 Row = dict[str, Value]
 
 
+NULL_TEXT, UNKNOWN_TEXT = "\uf8ffnull", "\uf8ffunknown"
+"""What stands for a null, and for a text that a model does not know, in an ONNX graph's tensors of strings.
+
+Such a tensor holds no nulls. Neither text is a category of a model that is exported, so a row that really holds
+`NULL_TEXT` holds an unknown text: it reaches the graph as `UNKNOWN_TEXT`, and nothing is mistaken for a null.
+"""
+
+
 class BundleError(MlplatError, ValueError):
     """A model's folder is not what it should be."""
 
@@ -62,7 +70,12 @@ class Contract(_Document):
     file: str = "model.skops"
     """The model's file, relative to the folder."""
     frame: bool = True
-    """Whether the model takes a DataFrame with named columns, as column transformers need, or a plain float array."""
+    """Whether the model takes a DataFrame with named columns, as column transformers need, or a plain float array.
+
+    An ONNX graph takes one tensor a column, rows by 1, or one tensor of numbers, rows by columns.
+    """
+    null_text: str = ""
+    """What an ONNX graph takes for a null text, which is `NULL_TEXT`; empty where it knows none."""
     trusted_types: tuple[str, ...] = ()
     """Types beyond skops's own that the file may hold; all of them lie under `sklearn.` or `numpy.`."""
     environment: dict[str, str] = Field(default_factory=dict)

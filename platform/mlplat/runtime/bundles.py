@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mlplat.bundle import CONTRACT_FILE, Column, Contract, Example, Row, Value
+from mlplat.bundle import CONTRACT_FILE, NULL_TEXT, Column, Contract, Example, Row, Value
 from mlplat.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 RECORDED = ("scikit-learn", "skops", "numpy", "pandas", "mlflow-skinny")
 """Packages whose version a contract records; the first two must be the server's."""
+RECORDED_OF_GRAPHS = ("onnx", "onnxruntime")
+"""Those that the contract of a graph records besides."""
+GRAPH_FILE = "model.onnx"
 UNSEEN = "unseen"
 EXAMPLES = 5
 
@@ -30,14 +33,42 @@ def write(folder: Path, estimator: Any, contract: Contract, rows: pd.DataFrame) 
     `rows` are real ones (n × columns); a few of them, nulls and a category never seen among them, become the contract's
     examples with what the model answers. Raises `RefusedError` for an estimator that holds foreign types.
     """
-    from mlplat.serving.model import load
-
     trusted = trusted_types(estimator)
     _save(folder, estimator, trusted, rows[[column.name for column in contract.columns]])
     made_with = {"python": _python(), **{name: metadata.version(name) for name in RECORDED}}
     contract = contract.model_copy(update={"trusted_types": tuple(trusted), "environment": made_with})
+    return _answered(folder, contract, examples(rows, contract))
+
+
+def with_graph(folder: Path, written: Model, graph: bytes) -> Model:
+    """Write a copy of a bundle at `folder` that is served from a serialised ONNX graph, and return it loaded.
+
+    Its examples are the bundle's, with the graph's answers. MLflow still reads it as the scikit-learn model that it
+    was, which takes a DataFrame with nulls as no graph does, and as a model of its `onnx` flavor.
+    """
+    from mlplat.runtime.onnx_graph import takes_columns
+
+    shutil.copytree(written.folder, folder)
+    (folder / GRAPH_FILE).write_bytes(graph)
+    _add_flavor(folder)
+    before = written.contract
+    made_with = {name: metadata.version(name) for name in RECORDED_OF_GRAPHS}
+    changes = {
+        "format": "onnx",
+        "file": GRAPH_FILE,
+        "frame": takes_columns(before.columns),
+        "null_text": NULL_TEXT,
+        "environment": {**before.environment, **made_with},
+        "examples": (),
+    }
+    return _answered(folder, before.model_copy(update=changes), [example.row for example in before.examples])
+
+
+def _answered(folder: Path, contract: Contract, tried: list[Row]) -> Model:
+    """Write the contract with the model's own answers to a few rows, and return the model loaded with it."""
+    from mlplat.serving.model import load
+
     _put(folder, contract)
-    tried = examples(rows, contract)
     scores = load(folder).score(pd.DataFrame(tried, columns=[column.name for column in contract.columns]))
     shown = tuple(Example(row=row, prediction=float(score)) for row, score in zip(tried, scores, strict=True))
     _put(folder, contract.model_copy(update={"examples": shown}))
@@ -80,6 +111,20 @@ def _save(folder: Path, estimator: Any, trusted: list[str], rows: pd.DataFrame) 
         pyfunc_predict_fn=method,  # what the signature says, and what is judged
         pip_requirements=[f"{name}=={metadata.version(name)}" for name in RECORDED[:4]],
     )
+
+
+def _add_flavor(folder: Path) -> None:
+    from mlflow.models import Model as Described
+
+    described = Described.load(str(folder))
+    described.add_flavor(
+        "onnx",
+        data=GRAPH_FILE,
+        onnx_version=metadata.version("onnx"),
+        providers=["CPUExecutionProvider"],
+        code=None,
+    )
+    described.save(str(folder / "MLmodel"))
 
 
 def _put(folder: Path, contract: Contract) -> None:

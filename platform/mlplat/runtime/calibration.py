@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from mlplat.spec.project import CostSpec
 
+APART = 1e-8
+"""Distance of a threshold from the score at an end: a last digit, computed otherwise, must not decide a label."""
+
 
 def calibrate(estimator: Any, rows: pd.DataFrame, labels: NDArray[np.float64]) -> Any:
     """Return a fitted classifier whose probabilities are mapped by a sigmoid.
@@ -38,9 +41,9 @@ def threshold(labels: NDArray[np.float64], scores: NDArray[np.float64], cost: Co
     possible = np.concatenate([[True], ranked[1:] != ranked[:-1], [True]])
     best = int(np.flatnonzero(possible)[np.argmin(total[possible])])
     if best == 0:
-        return float(np.nextafter(ranked[0], np.inf))
+        return float(ranked[0] + APART)
     if best == len(ranked):
-        return float(ranked[-1])
+        return float(ranked[-1] - APART)
     upper, lower = ranked[best - 1], ranked[best]
     # Between neighbouring floats there is nothing: the middle would be the lower one itself.
     return float(max((upper + lower) / 2, np.nextafter(lower, np.inf)))

@@ -8,13 +8,14 @@ score equally. The gap of calibration is the one number, since it moves with the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from mlplat.runtime import metrics
 from mlplat.runtime.metrics import MIN_BLOCKS, MIN_CLASS, Floats, Integers, Interval, Resamples, interval
+from mlplat.runtime.onnx_export import Choice
 from mlplat.spec.project import GateSpec, ProjectSpec
 
 SEED = 20130401
@@ -58,6 +59,10 @@ class Verdict:
         """Return it as JSON."""
         return asdict(self) | {"rules": [asdict(rule) for rule in self.rules]}
 
+    def with_rule(self, rule: Rule | None) -> Verdict:
+        """Return it with one more rule, if there is one."""
+        return self if rule is None else replace(self, passed=self.passed and rule.passed, rules=(*self.rules, rule))
+
 
 def judge(spec: ProjectSpec, holdout: Holdout, scores: Floats, champion: Floats | None) -> Verdict:
     """Judge a challenger's scores (n) on a hold-out, against the champion's (n) where there is one."""
@@ -77,6 +82,13 @@ def judge(spec: ProjectSpec, holdout: Holdout, scores: Floats, champion: Floats 
         if champion is None
         else _described(metrics.intervals(spec.task, holdout.labels, champion, resamples, gate.confidence)),
     )
+
+
+def format_rule(spec: ProjectSpec, served: Choice) -> Rule | None:
+    """Return the rule that a project which asks for ONNX is served as ONNX; None for one that leaves it open."""
+    if spec.serving.format != "onnx":
+        return None
+    return Rule("served_as_onnx", served.format == "onnx", "onnx", served.format, served.reason)
 
 
 def _described(measured: dict[str, Interval]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class Result:
     run_id: str | None = None
     split: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    served: dict[str, Any] = field(default_factory=dict)
+    """In which format the model is served, and why."""
     gate: dict[str, Any] = field(default_factory=dict)
 
     def write(self) -> None:

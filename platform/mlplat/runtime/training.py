@@ -22,7 +22,8 @@ from mlplat.bundle import Column, Contract
 from mlplat.clock import Clock
 from mlplat.errors import RefusedError
 from mlplat.labels import Name
-from mlplat.runtime import availability, bundles, calibration, gate, registry, split, table
+from mlplat.runtime import availability, bundles, calibration, gate, onnx_export, registry, split, table
+from mlplat.runtime.onnx_export import Choice
 from mlplat.runtime.result import Result, Status
 from mlplat.runtime.split import Split, Window
 from mlplat.spec.project import ProjectSpec, TrainingSpec
@@ -68,6 +69,8 @@ class Trained:
     packed: bytes
     digest: str
     threshold: float | None
+    served: Choice = field(default_factory=Choice)
+    """In which format, and why."""
 
 
 def prepare(spec: ProjectSpec, options: Options, rows: pd.DataFrame) -> Prepared:
@@ -150,8 +153,16 @@ def train(spec: ProjectSpec, prepared: Prepared, make: Make) -> Trained:
         threshold=limit,
     )
     with tempfile.TemporaryDirectory(prefix="mlplat-train-") as folder:
-        model = bundles.write(Path(folder, "model"), estimator, contract, later)
-        return Trained(bundles.pack(model.folder), model.digest, limit)
+        written = bundles.write(Path(folder, "skops"), estimator, contract, later)
+        real = prepared.features.iloc[_compared(made)]
+        model, served = onnx_export.choose(spec.serving.format, written, estimator, real, Path(folder, "onnx"))
+        return Trained(bundles.pack(model.folder), model.digest, limit, served)
+
+
+def _compared(made: Split) -> NDArray[np.intp]:
+    """Return the rows on which a graph is compared with the model: those new to it, and all where those are few."""
+    later = np.concatenate([made.calibration, made.holdout])
+    return later if len(later) >= onnx_export.FEWEST else np.concatenate([made.train, later])
 
 
 def _as_served(features: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
@@ -194,13 +205,14 @@ def judge(spec: ProjectSpec, prepared: Prepared, trained: Trained) -> dict[str, 
             refuse_seen(prepared.split, champion)
         scores = load(bundles.unpack(trained.packed, Path(folder, "challenger")), digest=trained.digest).score(rows)
         theirs = load(champion.folder, digest=champion.digest).score(rows) if champion else None
-    verdict = gate.judge(spec, holdout, scores, theirs)
+    verdict = gate.judge(spec, holdout, scores, theirs).with_rule(gate.format_rule(spec, trained.served))
     uses = registry.uses_of(name, prepared.window_hash) if registry.is_connected() else 0
     return {
         "version": REPORT_VERSION,
         "digest": trained.digest,
         "model": str(name),
         **verdict.described(),
+        "served": trained.served.described(),
         "champion": {"version": champion.version, "digest": champion.digest} if champion else None,
         "holdout": {**_window(prepared), "rows": len(rows), "hash": prepared.holdout_hash, "uses": uses + 1},
     }
@@ -260,6 +272,7 @@ def _result(spec: ProjectSpec, prepared: Prepared, trained: Trained, report: dic
         digest=trained.digest,
         split=prepared.split.described(),
         metrics=report["metrics"],
+        served=trained.served.described(),
         gate=report,
     )
 
@@ -294,6 +307,8 @@ def _entry(
             "mlplat.data": prepared.data_hash,
             "mlplat.holdout": prepared.holdout_hash,
             "mlplat.window": prepared.window_hash,
+            "mlplat.format": trained.served.format,
+            "mlplat.format_reason": trained.served.reason,
             **learned,
         },
         report=report,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mlplat.bundle import BundleError, Contract, Row
+from mlplat.bundle import NULL_TEXT, UNKNOWN_TEXT, BundleError, Contract, Row
 from mlplat.errors import RefusedError
 from mlplat.serving.columns import Columns, Schema
 from mlplat.serving.tabulated import Table, agree, probes, tabulate
@@ -96,14 +96,16 @@ class OnnxEngine:
     """A model in onnxruntime, on one thread: replicas use more cores, and small models would only wait for a pool.
 
     Takes one tensor of numbers, rows by columns, or one tensor a column, rows by 1, named like it. Answers a binary
-    task with class probabilities, rows by 2, in the order of the sorted classes, which is scikit-learn's.
+    task with class probabilities, rows by 2, in the order of the sorted classes, which is scikit-learn's. A graph that
+    computes in float32 refuses what that cannot hold; those that training writes compute in float64.
     """
 
     def __init__(self, path: Path, contract: Contract) -> None:
         self.schema = Schema(contract.columns)
         self.form = "columns" if contract.frame else "array"
-        self._session = _session(path)
+        self._session = _session(path, contract)
         self._inputs = {tensor.name: _dtype(path, tensor) for tensor in self._session.get_inputs()}
+        self._nullable_texts = {one.name for one in contract.columns if one.type == "string" and one.nullable}
         self._matrix = not contract.frame
         self._check_inputs(path, contract)
         self._output = self._find_output(path, contract)
@@ -119,8 +121,13 @@ class OnnxEngine:
     def _feed(self, columns: Columns) -> dict[str, NDArray[Any]]:
         if self._matrix:
             ((name, dtype),) = self._inputs.items()
-            return {name: self.schema.to_matrix(columns).astype(dtype)}
-        return {name: columns[name].astype(dtype, copy=False).reshape(-1, 1) for name, dtype in self._inputs.items()}
+            return {name: _cast(self.schema.to_matrix(columns), dtype)}
+        return {name: self._tensor(name, columns[name], dtype) for name, dtype in self._inputs.items()}
+
+    def _tensor(self, name: str, array: NDArray[Any], dtype: type) -> NDArray[Any]:
+        if name in self._nullable_texts:
+            array = np.array([_text(value) for value in array.tolist()], dtype=np.object_)
+        return _cast(array, dtype).reshape(-1, 1)
 
     def _check_inputs(self, path: Path, contract: Contract) -> None:
         if self._matrix and len(self._inputs) != 1:
@@ -128,7 +135,10 @@ class OnnxEngine:
         if not self._matrix and set(self._inputs) != set(self.schema.names):
             odd = sorted(set(self._inputs) ^ set(self.schema.names))
             raise BundleError(f"{path}: its inputs are not the contract's columns: {', '.join(odd)}")
-        if odd := [column.name for column in contract.columns if column.type == "string" and column.nullable]:
+        if contract.null_text not in {"", NULL_TEXT}:
+            raise BundleError(f"{path}: takes {contract.null_text!r} for a null, and this server gives {NULL_TEXT!r}")
+        if self._nullable_texts and not contract.null_text:
+            odd = sorted(self._nullable_texts)
             raise BundleError(f"{path}: `{odd[0]}` is nullable, and an ONNX tensor of strings holds no nulls")
 
     def _find_output(self, path: Path, contract: Contract) -> str:
@@ -142,6 +152,19 @@ class OnnxEngine:
             f"{path}: no output holds class probabilities, rows by {len(contract.classes)}",
             hint='export a classifier with `options={"zipmap": False}`',
         )
+
+
+def _text(value: Any) -> str:
+    if value != value:  # noqa: PLR0124 - NaN, which is a null, is the one value that is not itself
+        return NULL_TEXT
+    return UNKNOWN_TEXT if value == NULL_TEXT else str(value)
+
+
+def _cast(array: NDArray[Any], dtype: type) -> NDArray[Any]:
+    if array.dtype == dtype:
+        return array
+    with np.errstate(over="raise"):  # a number that becomes infinite would be answered as another one
+        return array.astype(dtype)
 
 
 def check_environment(contract: Contract) -> None:
@@ -205,7 +228,7 @@ def _sorted_classes(contract: Contract) -> list[Any]:
     return list(np.unique(np.array(contract.classes)).tolist())
 
 
-def _session(path: Path) -> Any:
+def _session(path: Path, contract: Contract) -> Any:
     import onnxruntime  # a scikit-learn model is served without it
 
     options = onnxruntime.SessionOptions()
@@ -217,7 +240,12 @@ def _session(path: Path) -> Any:
             warnings.simplefilter("ignore")
             return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base but RuntimeError and its own Fail
-        raise BundleError(f"{path}: cannot be read as an ONNX model: {brief(error)}") from error
+        made, here = contract.environment.get("onnxruntime"), metadata.version("onnxruntime")
+        older = made is not None and made != here
+        raise BundleError(
+            f"{path}: cannot be read as an ONNX model: {brief(error)}",
+            hint=f"it was made with onnxruntime {made}, and {here} is installed here" if older else None,
+        ) from error
 
 
 _ONNX_DTYPES = {

@@ -6,6 +6,7 @@ it holds, the versions it was made with, and that it still answers its own examp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ class Model:
         except Exception as error:
             _check_magnitude(columns)
             raise ModelError(f"the model fails on these rows: {type(error).__name__}: {brief(error)}") from error
-        if not np.isfinite(scores).all():
+        if not (math.isfinite(scores[0]) if len(scores) == 1 else np.isfinite(scores).all()):
             _check_magnitude(columns)
             row = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise ModelError(f"rows[{row}]: the model gives no finite answer")

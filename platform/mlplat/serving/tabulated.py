@@ -46,6 +46,7 @@ class Lookup:
 
     name: str
     rows: dict[Any, int]
+    """Row of each known value; null is None."""
     table: Matrix
     """Row 0 is for values that are not known."""
 
@@ -81,7 +82,7 @@ def tabulate(estimator: Any, schema: Schema) -> Any:
 
     Raises `Unsupported` when it holds a piece that is not replaced here.
     """
-    kind = _kind(estimator)
+    kind = kind_of(estimator)
     if kind == "sklearn.pipeline.Pipeline":
         (name, first), *rest = estimator.steps
         replaced = copy.copy(estimator)
@@ -132,7 +133,8 @@ def _with(part: Any, **attributes: Any) -> Any:
     return replaced
 
 
-def _kind(part: Any) -> str:
+def kind_of(part: Any) -> str:
+    """Return the full name of a part's type: a subclass may compute something else."""
     return f"{type(part).__module__}.{type(part).__qualname__}"
 
 
@@ -140,17 +142,18 @@ def _blocks(transformer: Any, schema: Schema) -> Iterable[Block]:
     if getattr(transformer, "_sklearn_output_config", {}) or transformer.transformer_weights:
         raise Unsupported("a column transformer with weights or named outputs")
     for _, part, wanted in transformer.transformers_:
-        names = _names(transformer, wanted)
+        names = names_of(transformer, wanted)
         if not names or (isinstance(part, str) and part == "drop"):
             continue
-        steps = _steps(part)
-        if any(_kind(step) in _ENCODERS for step in steps):
-            yield from _lookups(part, steps, names, schema)
+        steps = steps_of(part)
+        if any(kind_of(step) in ENCODERS for step in steps):
+            yield from lookups(part, steps, names, schema)
         else:
             yield _Numbers(names, [_number_step(step) for step in steps], schema)
 
 
-def _names(transformer: Any, wanted: Any) -> list[str]:
+def names_of(transformer: Any, wanted: Any) -> list[str]:
+    """Return the columns that a part of a column transformer takes. Raises `Unsupported` for a slice or a mask."""
     listed = [wanted] if isinstance(wanted, str) else list(wanted) if not isinstance(wanted, slice) else None
     if listed is None or any(isinstance(item, bool | np.bool_) for item in listed):
         raise Unsupported("columns given by slice or mask")
@@ -158,26 +161,30 @@ def _names(transformer: Any, wanted: Any) -> list[str]:
     return [item if isinstance(item, str) else str(every[int(item)]) for item in listed]
 
 
-def _steps(part: Any) -> list[Any]:
+def steps_of(part: Any) -> list[Any]:
+    """Return the transformers of a part of a column transformer, in order; none where columns are passed through."""
     if isinstance(part, str):
         return []  # passthrough
-    if _kind(part) == "sklearn.pipeline.Pipeline":
-        return [inner for _, step in part.steps for inner in _steps(step)]
+    if kind_of(part) == "sklearn.pipeline.Pipeline":
+        return [inner for _, step in part.steps for inner in steps_of(step)]
     return [part]
 
 
-_ENCODERS = {
+ENCODERS = {
     "sklearn.preprocessing._encoders.OrdinalEncoder",
     "sklearn.preprocessing._encoders.OneHotEncoder",
     "sklearn.preprocessing._target_encoder.TargetEncoder",
 }
-_IMPUTER = "sklearn.impute._base.SimpleImputer"
+IMPUTER = "sklearn.impute._base.SimpleImputer"
 
 
-def _lookups(part: Any, steps: list[Any], names: list[str], schema: Schema) -> Iterable[Block]:
-    """Ask an encoder for each value of each of its columns, the others held still."""
+def lookups(part: Any, steps: list[Any], names: list[str], schema: Schema) -> Iterable[Lookup]:
+    """Ask an encoder for each value of each of its columns, the others held still; yield a look-up for each column.
+
+    Side by side they are the encoder's output. Raises `Unsupported` where its columns are not apart from each other.
+    """
     *before, encoder = steps
-    if _kind(encoder) not in _ENCODERS or any(_kind(s) != _IMPUTER or s.add_indicator for s in before):
+    if kind_of(encoder) not in ENCODERS or any(kind_of(s) != IMPUTER or s.add_indicator for s in before):
         raise Unsupported("an encoder among other transformers")
     kinds = {column.name: column for column in schema.columns}
     found = [_values(encoder.categories_[place], kinds[name]) for place, name in enumerate(names)]
@@ -242,10 +249,10 @@ class _Numbers:
 
 
 def _number_step(step: Any) -> Callable[[Matrix], Matrix]:
-    kind = _kind(step)
+    kind = kind_of(step)
     if kind == "sklearn.preprocessing._function_transformer.FunctionTransformer" and step.func is None:
         return _unchanged
-    if kind == _IMPUTER and not step.add_indicator and _is_nan(step.missing_values):
+    if kind == IMPUTER and not step.add_indicator and is_nan(step.missing_values):
         statistics = np.asarray(step.statistics_, dtype=np.float64)
         if not np.isnan(statistics).any():
             return lambda matrix: np.where(np.isnan(matrix), statistics, matrix)
@@ -259,7 +266,8 @@ def _unchanged(matrix: Matrix) -> Matrix:
     return matrix
 
 
-def _is_nan(value: object) -> bool:
+def is_nan(value: object) -> bool:
+    """Tell whether a value is NaN."""
     return isinstance(value, float) and value != value  # noqa: PLR0124 - NaN is the one number that is not itself
 
 
@@ -268,15 +276,15 @@ def _vocabulary(estimator: Any) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for transformer in _transformers(estimator):
         for _, part, wanted in transformer.transformers_:
-            for step in _steps(part):
-                if _kind(step) in _ENCODERS:
-                    for name, categories in zip(_names(transformer, wanted), step.categories_, strict=True):
+            for step in steps_of(part):
+                if kind_of(step) in ENCODERS:
+                    for name, categories in zip(names_of(transformer, wanted), step.categories_, strict=True):
                         found[name] = [value for value in categories.tolist() if value is not None and value == value]  # noqa: PLR0124
     return found
 
 
 def _transformers(estimator: Any) -> Iterable[Any]:
-    kind = _kind(estimator)
+    kind = kind_of(estimator)
     if kind == "sklearn.pipeline.Pipeline":
         yield from _transformers(estimator.steps[0][1])
     elif kind == "sklearn.frozen._frozen.FrozenEstimator":

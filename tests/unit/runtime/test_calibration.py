@@ -29,6 +29,16 @@ def test_no_other_threshold_costs_less(rows: list[tuple[float, float]], missed: 
     assert found == pytest.approx(min(cost(labels, scores >= one, costs) for one in tried))
 
 
+@pytest.mark.parametrize(("missed", "false_alarm"), [(1e6, 1.0), (1.0, 1e6)])
+def test_a_last_digit_of_a_score_decides_no_label(missed: float, false_alarm: float) -> None:
+    source = np.random.default_rng(0)
+    scores = source.random(500)
+    labels = (source.random(500) < 0.5).astype(np.float64)
+    found = calibration.threshold(labels, scores, CostSpec(missed=missed, false_alarm=false_alarm))
+    for other in (np.nextafter(scores, np.inf), np.nextafter(scores, -np.inf)):
+        assert np.array_equal(other >= found, scores >= found)
+
+
 def test_a_dear_miss_lowers_the_threshold_and_a_dear_alarm_raises_it() -> None:
     source = np.random.default_rng(0)
     scores = source.random(2000)

@@ -70,6 +70,31 @@ def test_a_second_version_leaves_the_champion_alone(store: MlflowClient, tmp_pat
     assert {alias: str(version) for alias, version in aliases.items()} == {"champion": "1", "challenger": "2"}
 
 
+def test_a_resumed_run_registers_its_bundle_once(
+    store: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(registry.RUN, "k1")
+    first = registry.log(entry(tmp_path / "model"), passed=True)
+    assert registry.log(entry(tmp_path / "model"), passed=True) == first
+    assert len(store.search_model_versions(f"name = '{NAME.id}'")) == 1
+    assert registry.log(entry(tmp_path / "other", "trained again"), passed=True)[1] == "2"
+    monkeypatch.setenv(registry.RUN, "k2")
+    assert registry.log(entry(tmp_path / "model"), passed=True)[1] == "3"
+
+
+def test_a_version_that_a_client_asked_for_twice_is_kept_once(store: MlflowClient, tmp_path: Path) -> None:
+    create = MlflowClient.create_model_version
+
+    def twice(self: MlflowClient, *argv: Any, **named: Any) -> Any:
+        create(self, *argv, **named)
+        return create(self, *argv, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MlflowClient, "create_model_version", twice)
+        assert registry.log(entry(tmp_path / "model"), passed=True)[1] == "1"
+    assert [str(each.version) for each in store.search_model_versions(f"name = '{NAME.id}'")] == ["1"]
+
+
 def test_a_refused_model_is_written_down_and_registered_nowhere(store: MlflowClient, tmp_path: Path) -> None:
     run_id, version = registry.log(entry(tmp_path / "model"), passed=False)
     assert version is None

@@ -219,7 +219,9 @@ def test_a_block_of_one_class_is_refused_before_training(spec: ProjectSpec, prep
         training.train(spec, one, make)
 
 
-def test_a_served_model_has_one_thread(spec: ProjectSpec, prepared: Prepared, tmp_path: Path) -> None:
+def test_a_served_model_has_one_thread(make_spec: MakeSpec, prepared: Prepared, tmp_path: Path) -> None:
+    spec = make_spec(serving__format="skops")
+
     def forest(*_: Any) -> Any:
         return make_pipeline(
             make_column_transformer((SimpleImputer(), ["hour"])), RandomForestClassifier(5, max_depth=3, n_jobs=2)
@@ -228,6 +230,54 @@ def test_a_served_model_has_one_thread(spec: ProjectSpec, prepared: Prepared, tm
     model = load(bundles.unpack(training.train(spec, prepared, forest).packed, tmp_path))
     found = model.engine.estimator.get_params()  # type: ignore[attr-defined]
     assert {value for name, value in found.items() if name.endswith("n_jobs")} <= {None, 1}
+
+
+def test_how_a_model_is_served_and_why_is_written_down_everywhere(
+    spec: ProjectSpec, prepared: Prepared, trained: Trained, store: Any, tmp_path: Path
+) -> None:
+    assert load(bundles.unpack(trained.packed, tmp_path / "model")).contract.format == "onnx"
+    report, made = training.judge(spec, prepared, trained), prepared.split
+    result = training.finish(spec, MAY, prepared, trained, report, project=tmp_path)
+    assert result.served == report["served"] == trained.served.described()
+    assert result.served["parity"]["real_rows"] == sum(map(len, (made.train, made.calibration, made.holdout)))
+    tags = store.get_model_version(Name("tests", "late").id, "1").tags
+    assert (tags["mlplat.format"], tags["mlplat.format_reason"]) == ("onnx", trained.served.reason)
+    assert store.get_run(result.run_id).data.tags["mlplat.format"] == "onnx"
+
+
+def neighbours(*_: Any) -> Any:
+    """Return a model that has no graph."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return make_pipeline(make_column_transformer((SimpleImputer(), ["hour"])), KNeighborsClassifier(50))
+
+
+def test_a_model_without_a_graph_is_served_as_skops_with_the_reason(
+    make_spec: MakeSpec, prepared: Prepared, alone: None, tmp_path: Path
+) -> None:
+    spec = make_spec(gate__resamples=100, gate__min_auc=0.5)
+    model = training.train(spec, prepared, neighbours)
+    assert model.served.format == "skops"
+    assert "KNeighborsClassifier` has no exact form" in model.served.reason
+    assert load(bundles.unpack(model.packed, tmp_path / "model")).contract.format == "skops"
+    report = training.judge(spec, prepared, model)
+    assert report["passed"], report["rules"]
+
+
+def test_a_model_without_a_graph_is_refused_by_the_gate_where_onnx_is_asked_for(
+    make_spec: MakeSpec, prepared: Prepared, trained: Trained, alone: None, tmp_path: Path
+) -> None:
+    spec = make_spec(gate__resamples=100, gate__min_auc=0.5, serving__format="onnx")
+    model = training.train(spec, prepared, neighbours)
+    report = training.judge(spec, prepared, model)
+    failed = [rule for rule in report["rules"] if not rule["passed"]]
+    assert [(rule["name"], rule["required"], rule["measured"]) for rule in failed] == [
+        ("served_as_onnx", "onnx", "skops")
+    ]
+    result = training.finish(spec, MAY, prepared, model, report, project=tmp_path)
+    assert result.status == "refused"
+    assert "KNeighborsClassifier` has no exact form" in result.message
+    assert training.judge(spec, prepared, trained)["passed"], "one that has a graph passes"
 
 
 def test_a_champion_without_a_time_may_always_be_compared_with() -> None:
