@@ -1,227 +1,357 @@
-"""The model server's routes, and what stands around each of them: a request's name, its count, its limits.
+"""The model server's routes: what each request is answered with, what is counted, and what the log keeps of it.
 
-Predictions run on the event loop while they are short, and in a thread beside it when a health check would have to wait
-for them (`lane.py`).
+A prediction is a `Call`: admitted on the event loop, computed where and with whom the lane says (`lane.py`), answered,
+counted and logged on the loop again. All other routes are answered at once.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
+import sys
 import time
-import uuid
-from collections.abc import Awaitable, Callable
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import orjson
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from numpy.typing import NDArray
 
-from mlplat.serving.columns import InputError
-from mlplat.serving.lane import Busy, Lane
+from mlplat.serving import coding
+from mlplat.serving.columns import Columns, InputError, joined
+from mlplat.serving.connection import CLIENT_GONE, JSON, Hub, Limits, Request
+from mlplat.serving.lane import KINDS, Busy, Lane
 from mlplat.serving.metrics import CONTENT_TYPE, Metrics
 from mlplat.serving.model import ModelError
+from mlplat.serving.openapi import openapi
 from mlplat.serving.predictionlog import PredictionLog
 from mlplat.serving.protocol import (
+    Asked,
     FormatError,
     Protocol,
     Served,
     TooManyRowsError,
-    answer_rows,
-    answer_tensors,
     model_metadata,
+    read_rows,
+    read_tensors,
     server_metadata,
 )
 
-BODY_SECONDS = 10.0
-"""Time a client has to send its body: it holds one of the admitted places meanwhile."""
-_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+DEADLINES = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
+"""Milliseconds from a request's first byte after which nobody waits for its answer: a caller's own, and what Envoy
+tells of its route's. The shorter one counts."""
+SMOKE_TEST = b"x-mlplat-smoke-test"
+"""Header of the controller's own requests, whose rows are no traffic; the gateway takes it off everybody else's."""
+BINARY = b"inference-header-content-length"
+TENSORS_KIND, GZIP_KIND = KINDS // 4, KINDS // 2
+_TEXT = f"content-type: {CONTENT_TYPE}\r\n".encode()
+_GZIP = b"content-encoding: gzip\r\nvary: accept-encoding\r\n"
+_JSON_GZIP = JSON + _GZIP
+_MODEL_PATH = re.compile(r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<tail>infer|ready))?")
+
+
+class Problem(Exception):  # noqa: N818 - an answer, not a failure
+    """A request that is answered with an error."""
+
+    def __init__(self, status: int, message: str, headers: bytes = b"") -> None:
+        self.status, self.message, self.headers = status, message, headers
+        super().__init__(message)
+
+
+View = Callable[["Route", Request], None]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path: its name in the metrics, and what answers each method."""
+
+    name: str
+    views: dict[bytes, View] = field(default_factory=dict)
+
+    @property
+    def allowed(self) -> bytes:
+        """The methods, for the header `allow`."""
+        return b", ".join(self.views)
 
 
 class Server:
     """What the routes share: one model, its lane, its counters and its log."""
 
     def __init__(
-        self, served: Served, lane: Lane, metrics: Metrics, log: PredictionLog | None, *, body_bytes: int
+        self,
+        served: Served,
+        metrics: Metrics,
+        log: PredictionLog | None = None,
+        *,
+        limits: Limits | None = None,
+        waiting: int = 1024,
+        wait_seconds: float = 1.0,
     ) -> None:
-        self.served, self.lane, self.metrics, self.log = served, lane, metrics, log
-        self.body_bytes = body_bytes
+        self.served, self.metrics, self.log = served, metrics, log
+        self.limits = limits or Limits()
+        self.lane: Lane[Call] = Lane(self._compute, self._finish, waiting=waiting, seconds=wait_seconds)
+        metrics.count_waiting(lambda: self.lane.admitted)
         self.ready = True
+        self._metadata = orjson.dumps(model_metadata(served))
+        self._openapi = orjson.dumps(openapi(served, self.limits))
+        self._routes = dict(self._paths())
 
-    def application(self) -> ASGIApp:
-        """Return the ASGI application."""
-        model = "/v2/models/{model}"
-        version = f"{model}/versions/{{version}}"
-        routes = [
-            Route("/predict", self._predict(answer_rows), methods=["POST"]),
-            *(Route(f"{path}/infer", self._predict(answer_tensors), methods=["POST"]) for path in (model, version)),
-            *(Route(f"{path}/ready", self._model_ready) for path in (model, version)),
-            *(Route(path, self._model_metadata) for path in (model, version)),
-            Route("/v2", self._server_metadata),
-            Route("/v2/health/live", self._live),
-            Route("/v2/health/ready", self._ready),
-            Route("/metrics", self._metrics),
+    def hub(self) -> Hub:
+        """Return the connections through which this server is asked."""
+        hub = Hub(self.handle, self.limits, lambda status: self.metrics.request("refused", status, 0.0))
+        self.metrics.count_connections(lambda: len(hub.connections), lambda: hub.buffered)
+        return hub
+
+    def handle(self, request: Request) -> None:
+        """Answer a request now, or admit it and answer it later."""
+        route = self._routes.get(request.path) or self._find(request.path)
+        try:
+            view = route.views.get(request.method)
+            if view is None:
+                self._check_path(route, request)
+            else:
+                view(route, request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            self.fail(route, request, error)
+
+    def warm_up(self, bodies: Sequence[bytes]) -> None:
+        """Answer rows as requests would bring them, so that the first one pays for no import and its size is known."""
+        for body in bodies:
+            request = Request(None, b"POST", "/predict", {}, body)
+            self.lane.measured([Call(self._routes["/predict"], request, read_rows, 0)])
+
+    def reply(self, route: Route, request: Request, status: int, body: bytes, headers: bytes = JSON) -> None:
+        """Answer and count."""
+        self.metrics.request(route.name, status, time.monotonic() - request.began)
+        request.answer(status, body, headers)
+
+    def fail(self, route: Route, request: Request, error: Exception) -> None:
+        """Answer with an error."""
+        status, document, headers = _described(error)
+        self.reply(route, request, status, orjson.dumps(document), JSON + headers)
+
+    def _paths(self) -> list[tuple[str, Route]]:
+        contract = self.served.model.contract
+        bases = [f"/v2/models/{contract.model}", f"/v2/models/{contract.model}/versions/{self.served.version}"]
+        rows = self._predict(read_rows, 0)
+        tensors = self._predict(read_tensors, TENSORS_KIND)
+        return [
+            ("/predict", Route("predict", {b"POST": rows})),
+            *((f"{base}/infer", Route("model-infer", {b"POST": tensors})) for base in bases),
+            *((f"{base}/ready", Route("model-ready", _get(self._model_ready))) for base in bases),
+            *((base, Route("model", _get(self._model))) for base in bases),
+            ("/v2", Route("server", _get(self._server))),
+            ("/v2/health/live", Route("live", _get(self._live))),
+            ("/v2/health/ready", Route("ready", _get(self._ready))),
+            ("/metrics", Route("metrics", _get(self._metrics))),
+            ("/openapi.json", Route("openapi", _get(self._document))),
         ]
-        handlers: dict[Any, Any] = {
-            HTTPException: _http_error,
-            InputError: _input_error,
-            ModelError: _model_error,
-            ClientDisconnect: _gone,
-            Exception: _bug,
-        }
-        return Around(Starlette(routes=routes, exception_handlers=handlers), self.metrics)
 
-    def _predict(self, protocol: Protocol) -> Callable[[Request], Awaitable[Response]]:
-        async def predict(request: Request) -> Response:
-            self._check_model(request)
+    def _find(self, path: str) -> Route:
+        """Return the route of a path that is written in another way, or none's."""
+        if not path.startswith("/"):
+            path = urlsplit(path).path  # a proxy's form, with scheme and host
+        return self._routes.get(unquote(path), _NOWHERE)
+
+    def _check_path(self, route: Route, request: Request) -> None:
+        """Say why nothing answers: another method, another model, another version, no such path."""
+        if route.views:
+            raise Problem(405, f"the method must be {route.allowed.decode()}", b"allow: %s\r\n" % route.allowed)
+        found, contract = _MODEL_PATH.fullmatch(unquote(request.path)), self.served.model.contract
+        if found and found["model"] != contract.model:
+            raise Problem(404, f"no model `{found['model'][:64]}` is served here; it is `{contract.model}`")
+        if found and found["version"] not in {None, self.served.version}:
+            raise Problem(404, f"version {self.served.version} of `{contract.model}` is served here")
+        raise Problem(404, "there is nothing at this path; `/openapi.json` lists what there is")
+
+    def _predict(self, protocol: Protocol, kind: int) -> View:
+        def predict(route: Route, request: Request) -> None:
             try:
-                with self.lane.admit():
-                    body = await read_body(request, self.body_bytes)
-                    answer = await self.lane.run(len(body), protocol, self.served, body)
-            except Busy:
-                raise HTTPException(503, "the server is busy", headers={"retry-after": "1"}) from None
-            self.metrics.answered(answer.scores)
-            if self.log is not None:
-                self.log.add(request.scope["state"]["request_id"], answer.columns, answer.scores)
-            return _json_bytes(answer.body)
+                self.lane.submit(Call(route, request, protocol, kind))
+            except Busy as busy:
+                again = b"retry-after: %d\r\n" % busy.seconds
+                raise Problem(503, "the server is busy: what waits already fills the time it may wait", again) from None
 
         return predict
 
-    def _check_model(self, request: Request) -> None:
-        """Refuse another model's name or version (404); the row route names neither."""
-        wanted, contract = request.path_params, self.served.model.contract
-        if wanted.get("model", contract.model) != contract.model:
-            raise HTTPException(404, f"no model `{wanted['model'][:64]}` is served here; it is `{contract.model}`")
-        if wanted.get("version", self.served.version) != self.served.version:
-            raise HTTPException(404, f"version {self.served.version} of `{contract.model}` is served here")
-
-    async def _server_metadata(self, _: Request) -> Response:
-        return _json(server_metadata())
-
-    async def _model_metadata(self, request: Request) -> Response:
-        self._check_model(request)
-        return _json(model_metadata(self.served))
-
-    async def _model_ready(self, request: Request) -> Response:
-        self._check_model(request)
-        return _json({"name": self.served.model.contract.model, "ready": self.ready}, 200 if self.ready else 503)
-
-    async def _live(self, _: Request) -> Response:
-        return _json({"live": True})
-
-    async def _ready(self, _: Request) -> Response:
-        return _json({"ready": self.ready}, 200 if self.ready else 503)
-
-    async def _metrics(self, _: Request) -> Response:
-        return Response(self.metrics.text(), headers={"content-type": CONTENT_TYPE})
-
-
-class Around:
-    """Names each request, answers with that name, and counts it by route and status."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+    def _compute(self, calls: Sequence[Call]) -> None:
+        """Answer calls together, and each on its own when one of them cannot be; in any thread."""
+        served, limit = self.served, self.limits.body_bytes
+        ready = [(call, columns) for call in calls if (columns := call.read(served, limit)) is not None]
+        if len(ready) > 1 and _scored_together(served, ready):
             return
-        started, status = time.perf_counter(), 500
-        name = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = name
+        for call, columns in ready:
+            try:
+                call.write(served.model.score_columns(columns))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+                call.error = error
 
-        async def named(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", name.encode())]
-            await send(message)
+    def _finish(self, calls: Sequence[Call]) -> None:
+        """Answer, count and log; on the loop's thread."""
+        for call in calls:
+            if call.body is None or call.scores is None or call.asked is None:
+                self._fail_call(call)
+                continue
+            request = call.request
+            self.reply(
+                call.route,
+                request,
+                CLIENT_GONE if request.gone else 200,
+                call.body,
+                _JSON_GZIP if call.coded else JSON,
+            )
+            if SMOKE_TEST not in request.headers:
+                self.metrics.answered(call.scores)
+                if self.log is not None:
+                    self.log.add(request.name, call.asked.columns, call.scores)
 
-        try:
-            await self._app(scope, receive, named)
-        finally:
-            self._metrics.request(_route(scope), status, time.perf_counter() - started)
+    def _fail_call(self, call: Call) -> None:
+        if call.begun:
+            self.fail(call.route, call.request, call.error or RuntimeError("there is no answer"))
+        elif call.request.gone:
+            self.metrics.gone.inc()
+            self.reply(call.route, call.request, CLIENT_GONE, b"")
+        else:
+            self.metrics.too_late.inc()
+            late = Problem(504, "the request's time was over before it could be computed")
+            self.fail(call.route, call.request, late)
+
+    def _server(self, route: Route, request: Request) -> None:
+        self.reply(route, request, 200, orjson.dumps(server_metadata()))
+
+    def _model(self, route: Route, request: Request) -> None:
+        self.reply(route, request, 200, self._metadata)
+
+    def _model_ready(self, route: Route, request: Request) -> None:
+        answer = {"name": self.served.model.contract.model, "ready": self.ready}
+        self.reply(route, request, 200 if self.ready else 503, orjson.dumps(answer))
+
+    def _live(self, route: Route, request: Request) -> None:
+        self.reply(route, request, 200, b'{"live":true}')
+
+    def _ready(self, route: Route, request: Request) -> None:
+        self.reply(route, request, 200 if self.ready else 503, orjson.dumps({"ready": self.ready}))
+
+    def _metrics(self, route: Route, request: Request) -> None:
+        self._reply_coded(route, request, self.metrics.text(), _TEXT)
+
+    def _document(self, route: Route, request: Request) -> None:
+        self._reply_coded(route, request, self._openapi, JSON)
+
+    def _reply_coded(self, route: Route, request: Request, body: bytes, headers: bytes) -> None:
+        if coding.wanted(request.headers.get(b"accept-encoding"), len(body)):
+            body, headers = coding.compress(body), headers + _GZIP
+        self.reply(route, request, 200, body, headers)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Read a request's body: 413 above `limit` bytes, 408 when it does not come."""
-    stated = request.headers.get("content-length", "")
-    if stated.isdecimal() and int(stated) > limit:
-        raise _too_large(limit)
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _parts(request, limit)
-    except TimeoutError:
-        raise HTTPException(408, f"the body did not come within {BODY_SECONDS:g} s") from None
+class Call:
+    """One prediction, from its admission to its answer; a task of the lane."""
 
-
-async def _parts(request: Request, limit: int) -> bytes:
-    parts, size, more = [], 0, True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        parts.append(message.get("body", b""))
-        size, more = size + len(parts[-1]), message.get("more_body", False)
-        if size > limit:
-            raise _too_large(limit)
-    return b"".join(parts)
-
-
-def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"the body is larger than {limit} bytes")
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            text = str(value.decode("latin-1"))
-            return text if _REQUEST_ID.fullmatch(text) else uuid.uuid4().hex
-    return uuid.uuid4().hex
-
-
-def _route(scope: Scope) -> str:
-    """Return a route's name for the metrics: a bounded set, whatever paths are asked for."""
-    path: str = scope["path"]
-    if path == "/predict":
-        return "predict"
-    if path.startswith("/v2/models/"):
-        tail = path.rsplit("/", 1)[1]
-        return f"model-{tail}" if tail in {"infer", "ready"} else "model"
-    return {"/metrics": "metrics", "/v2/health/live": "live", "/v2/health/ready": "ready", "/v2": "server"}.get(
-        path, "other"
+    __slots__ = (
+        "asked",
+        "begun",
+        "body",
+        "coded",
+        "deadline",
+        "error",
+        "kind",
+        "protocol",
+        "request",
+        "route",
+        "scores",
     )
 
+    def __init__(self, route: Route, request: Request, protocol: Protocol, kind: int) -> None:
+        self.route, self.request, self.protocol = route, request, protocol
+        headers = request.headers
+        if BINARY in headers:
+            raise Problem(415, "binary tensors are not taken here: send them as JSON (tritonclient: binary_data=False)")
+        self.coded = coding.is_coded(headers)
+        self.kind = kind + min(len(request.body).bit_length(), TENSORS_KIND - 1) + (GZIP_KIND if self.coded else 0)
+        self.deadline = deadline(headers, request.began)
+        self.begun = False
+        self.asked: Asked | None = None
+        self.scores: NDArray[np.float64] | None = None
+        self.body: bytes | None = None
+        """The answer, once there is one."""
+        self.error: Exception | None = None
 
-def _json(document: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return _json_bytes(orjson.dumps(document), status, headers)
+    def is_wanted(self) -> bool:
+        """Tell whether somebody still waits for the answer."""
+        return not self.request.gone and (self.deadline is None or time.monotonic() < self.deadline)
+
+    def succeeded(self) -> bool:
+        """Tell whether there is an answer."""
+        return self.body is not None
+
+    def read(self, served: Served, limit: int) -> Columns | None:
+        """Read the request and return its rows; None when they are not what they should be."""
+        self.begun = True
+        try:
+            body = coding.decompress(self.request.body, limit) if self.coded else self.request.body
+            self.asked = self.protocol(served, body)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            self.error = error
+            return None
+        return self.asked.columns
+
+    def write(self, scores: NDArray[np.float64]) -> None:
+        """Write the answer."""
+        assert self.asked is not None  # noqa: S101 - only what was read has scores
+        self.scores = scores
+        self.body = self.asked.reply(scores)
+        if coding.wanted(self.request.headers.get(b"accept-encoding"), len(self.body)):
+            self.body, self.coded = coding.compress(self.body), True
+        else:
+            self.coded = False
 
 
-def _json_bytes(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(body, status, headers, media_type="application/json")
+def _scored_together(served: Served, ready: Sequence[tuple[Call, Columns]]) -> bool:
+    """Score the rows of several calls at once; tell whether all of them have answers."""
+    first = served.model.schema.names[0]
+    try:
+        scores = served.model.score_columns(joined([columns for _, columns in ready]))
+        start = 0
+        for call, columns in ready:
+            end = start + len(columns[first])
+            call.write(scores[start:end])
+            start = end
+    except Exception:  # noqa: BLE001 - whose rows are at fault shows when each is scored alone
+        return False
+    return True
 
 
-async def _http_error(_: Request, error: HTTPException) -> Response:
-    return _json({"error": error.detail}, error.status_code, dict(error.headers or {}))
+def deadline(headers: dict[bytes, bytes], began: float) -> float | None:
+    """Return the `time.monotonic()` until which an answer is waited for. Raises `Problem` for a time that is none."""
+    times: list[float] = []
+    for name in DEADLINES:
+        if (stated := headers.get(name)) is None:
+            continue
+        if not stated.isdigit() or len(stated) > 12:  # noqa: PLR2004 - thirty years
+            raise Problem(400, f"{name.decode()}: must be a whole number of milliseconds")
+        times.append(began + int(stated) / 1000)
+    return min(times, default=None)
 
 
-async def _input_error(_: Request, error: InputError) -> Response:
-    status = 400 if isinstance(error, FormatError) else 413 if isinstance(error, TooManyRowsError) else 422
-    return _json({"error": error.message, "details": list(error.details)}, status)
+def _get(view: View) -> dict[bytes, View]:
+    return {b"GET": view, b"HEAD": view}
 
 
-async def _model_error(_: Request, error: ModelError) -> Response:
-    return _json({"error": error.message}, 500)
+def _described(error: Exception) -> tuple[int, dict[str, Any], bytes]:
+    """Return status, body and headers of an error."""
+    if isinstance(error, Problem):
+        return error.status, {"error": error.message}, error.headers
+    if isinstance(error, coding.CodingError):
+        return error.status, {"error": error.message}, error.headers
+    if isinstance(error, InputError):
+        status = 400 if isinstance(error, FormatError) else 413 if isinstance(error, TooManyRowsError) else 422
+        return status, {"error": error.message, "details": list(error.details)}, b""
+    if isinstance(error, ModelError):
+        return 500, {"error": error.message}, b""
+    traceback.print_exception(error, file=sys.stderr)
+    return 500, {"error": f"the server failed: {type(error).__name__}"}, b""
 
 
-async def _gone(_: Request, _error: ClientDisconnect) -> Response:
-    return _json({"error": "the client went away"}, 400)  # nobody reads it; it is counted
-
-
-async def _bug(_: Request, error: Exception) -> Response:
-    return _json({"error": f"the server failed: {type(error).__name__}"}, 500)
+_NOWHERE = Route("other")

@@ -1,22 +1,18 @@
-"""The prediction log: what was asked and answered, as Parquet parts in one folder.
+"""The prediction log: what was asked and answered, handed from requests to one thread that writes Parquet parts.
 
-A request hands its rows over and goes on; one thread writes them. What does not fit between the two is dropped and
-counted, and so is what cannot be written (a full disk): a log is worth less than an answer. A part is complete or not
-there. Its columns are `time` (the platform's clock), `request_id`, `row`, `endpoint`, `revision`, `model`, `version`,
-`digest`, one `input_<column>` of the contract's type a column, and `label` and `probability`, or `value`.
+A request copies its rows into arrays that are there already and goes on. What does not fit between the two sides is
+dropped and counted, and so is what cannot be written (a full disk): a log is worth less than an answer. What a part
+looks like, and what is kept of which column, is in `parts.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,37 +20,69 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlplat.clock import Clock
-from mlplat.serving.columns import Columns
+from mlplat.serving.columns import Columns, Stacked
 from mlplat.serving.model import Model
+from mlplat.serving.parts import Parts, Privacy
 
 QUEUED_ROWS = 20_000
 """Rows that may wait for the thread, unless two parts are more: seconds of heavy load, some MiB of memory."""
-SUFFIX = ".parquet"
-ABANDONED_SECONDS = 3600.0
-"""Age from which an unfinished part is what a killed server left."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The rows of one request and their answers."""
-
-    time: datetime
-    request_id: str
-    columns: Columns
-    scores: NDArray[np.float64]
+CHUNK_ROWS = 1024
+"""Rows that room is made for at a time: enough to make none of a request's time of it, little enough to lie empty."""
+RETENTION_SECONDS = 60.0
+"""Longest time between two looks for parts that are too old."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a part is written, and how much is kept."""
+    """When a part is written, and how much is kept for how long."""
 
     rows: int
     seconds: float
     keep_bytes: int
+    keep_seconds: float | None = None
+
+
+class Chunk:
+    """Room for `CHUNK_ROWS` rows and their answers, as one array a column or one for all of them."""
+
+    __slots__ = ("columns", "matrix", "requests", "scores", "size")
+
+    def __init__(self, like: Columns, kept: tuple[str, ...]) -> None:
+        self.size = 0
+        self.requests: list[tuple[int, bytes, int, int]] = []
+        """(microseconds since the epoch, the request's name, its first row here, how many) a request."""
+        self.scores = np.empty(CHUNK_ROWS, dtype=np.float64)
+        self.matrix: NDArray[np.float64] | None = None
+        self.columns: dict[str, NDArray[Any]] = {}
+        if isinstance(like, Stacked):
+            self.matrix = np.empty((CHUNK_ROWS, len(like)), dtype=np.float64)
+            whole = Stacked(self.matrix, like.places)
+            self.columns = {name: whole[name] for name in kept}
+        else:
+            self.columns = {name: np.empty(CHUNK_ROWS, dtype=like[name].dtype) for name in kept}
+
+    def takes(self, columns: Columns) -> bool:
+        """Tell whether there is room, of the right form."""
+        return self.size < CHUNK_ROWS and (self.matrix is not None) is isinstance(columns, Stacked)
+
+    def add(self, moment: int, name: bytes, columns: Columns, scores: NDArray[np.float64], start: int) -> int:
+        """Copy rows from `start` on, as many as there is room for; return how many."""
+        first = self.size
+        count = min(len(scores) - start, CHUNK_ROWS - first)
+        here, there = slice(first, first + count), slice(start, start + count)
+        if isinstance(columns, Stacked) and self.matrix is not None:
+            self.matrix[here] = columns.matrix[there]
+        else:
+            for column, array in self.columns.items():
+                array[here] = columns[column][there]
+        self.scores[here] = scores[there]
+        self.requests.append((moment, name, start, count))
+        self.size += count
+        return count
 
 
 class PredictionLog:
-    """Takes entries from requests and writes them as parts. `close` writes what is left."""
+    """Takes rows from requests and writes them as parts. `close` writes what is left."""
 
     def __init__(
         self,
@@ -66,26 +94,35 @@ class PredictionLog:
         written: Callable[[int], None],
         dropped: Callable[[int], None],
         clock: Clock,
+        privacy: Privacy | None = None,
     ) -> None:
-        self._parts = Parts(folder, model, origin, limits.keep_bytes)
+        self._parts = Parts(folder, model, origin, limits.keep_bytes, limits.keep_seconds, privacy or Privacy())
+        self._kept = self._parts.kept
         self._capacity = max(QUEUED_ROWS, 2 * limits.rows)
-        self._limits, self._written, self._dropped, self._clock = limits, written, dropped, clock
-        self._queue: deque[Entry] = deque()
+        self._limits, self._written, self._dropped = limits, written, dropped
+        self._offset = clock.offset // timedelta(microseconds=1)
+        self._chunks: list[Chunk] = []
         self._queued = 0
         self._closing = False
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.Lock())
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
 
-    def add(self, request_id: str, columns: Columns, scores: NDArray[np.float64]) -> None:
+    def add(self, request: bytes, columns: Columns, scores: NDArray[np.float64]) -> None:
         """Hand one request's rows over, or drop them when too many wait; never waits for the disk."""
+        rows = len(scores)
+        moment = time.time_ns() // 1000 + self._offset
         with self._changed:
-            if self._closing or self._queued + len(scores) > self._capacity:
-                self._dropped(len(scores))
+            if self._closing or self._queued + rows > self._capacity:
+                self._dropped(rows)
                 return
-            self._queue.append(Entry(self._clock.now(), request_id, columns, scores))
-            self._queued += len(scores)
-            if len(self._queue) == 1 or self._queued >= self._limits.rows:
+            start = 0
+            while start < rows:
+                if not self._chunks or not self._chunks[-1].takes(columns):
+                    self._chunks.append(Chunk(columns, self._kept))
+                start += self._chunks[-1].add(moment, request, columns, scores, start)
+            self._queued += rows
+            if self._queued == rows or self._queued >= self._limits.rows:
                 self._changed.notify()
 
     def close(self, timeout: float = 5.0) -> None:
@@ -96,101 +133,34 @@ class PredictionLog:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (entries := self._next_part()) is not None:
-            rows = sum(len(entry.scores) for entry in entries)
+        while (chunks := self._next_part()) is not None:
+            rows = sum(chunk.size for chunk in chunks)
             try:
-                self._parts.write(entries)
+                if chunks:
+                    self._parts.write(chunks)
+                self._parts.retain()
             except Exception as error:  # noqa: BLE001 - whatever a part cannot hold, the next one is tried
                 self._dropped(rows)
                 print(f"warning: prediction log: {rows} rows lost: {error}", file=sys.stderr)  # noqa: T201 - its log
             else:
-                self._written(rows)
+                if rows:
+                    self._written(rows)
 
-    def _next_part(self) -> list[Entry] | None:
-        """Wait until a part is full or old enough; None when the log is closed and empty."""
+    def _next_part(self) -> list[Chunk] | None:
+        """Wait until a part is full or old enough, or until it is time to look what is too old (an empty part).
+
+        None when the log is closed and empty.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing)
-            deadline = time.monotonic() + self._limits.seconds
-            self._changed.wait_for(self._is_due, timeout=max(0.0, deadline - time.monotonic()))
-            entries, self._queued = list(self._queue), 0
-            self._queue.clear()
-            return entries or None
+            if not self._changed.wait_for(lambda: self._queued or self._closing, timeout=self._look_again()):
+                return []
+            self._changed.wait_for(self._is_due, timeout=self._limits.seconds)
+            chunks, self._chunks, self._queued = self._chunks, [], 0
+            return chunks or None
+
+    def _look_again(self) -> float:
+        keep = self._limits.keep_seconds
+        return RETENTION_SECONDS if keep is None else max(0.01, min(RETENTION_SECONDS, keep / 10))
 
     def _is_due(self) -> bool:
         return self._closing or self._queued >= self._limits.rows
-
-
-class Parts:
-    """The folder of a log: writes parts, and removes the oldest ones above a size."""
-
-    def __init__(self, folder: Path, model: Model, origin: dict[str, str], keep_bytes: int) -> None:
-        import pyarrow.parquet  # a server that keeps no log does without pyarrow
-
-        self._arrow = pyarrow
-        self._folder, self._model, self._origin, self._keep_bytes = folder, model, origin, keep_bytes
-        # A restarted server must never overwrite what an earlier one wrote, whatever the clock and the process id say.
-        self._run, self._count = secrets.token_hex(4), 0
-        folder.mkdir(parents=True, exist_ok=True)
-        self._remove_abandoned()
-
-    def write(self, entries: Sequence[Entry]) -> Path:
-        """Write one part and return where it lies. Raises `OSError`."""
-        self._count += 1
-        path = self._folder / f"{entries[0].time:%Y%m%dT%H%M%S}-{self._run}-{self._count:06}{SUFFIX}"
-        temporary = self._folder / f".{path.name}.part"
-        try:
-            self._arrow.parquet.write_table(self._table(entries), temporary, compression="zstd")
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        self._remove_oldest(path)
-        return path
-
-    def _table(self, entries: Sequence[Entry]) -> Any:
-        sizes = [len(entry.scores) for entry in entries]
-        columns: dict[str, Any] = {
-            "time": self._repeated([entry.time for entry in entries], sizes, self._arrow.timestamp("us", tz="UTC")),
-            "request_id": self._repeated([entry.request_id for entry in entries], sizes, self._arrow.string()),
-            "row": self._arrow.array(np.concatenate([np.arange(size, dtype=np.int32) for size in sizes])),
-        }
-        for name, value in self._origin.items():
-            columns[name] = self._arrow.repeat(value, sum(sizes))
-        for column in self._model.contract.columns:
-            values = np.concatenate([entry.columns[column.name] for entry in entries])
-            columns[f"input_{column.name}"] = self._typed(values, column.type)
-        scores = np.concatenate([entry.scores for entry in entries])
-        if self._model.contract.task == "regression":
-            columns["value"] = self._arrow.array(scores)
-        else:
-            columns["label"] = self._arrow.array(self._model.labels(scores))
-            columns["probability"] = self._arrow.array(scores)
-        return self._arrow.table(columns)
-
-    def _repeated(self, values: Sequence[Any], sizes: Sequence[int], kind: Any) -> Any:
-        places = np.repeat(np.arange(len(values)), sizes)
-        return self._arrow.array(values, type=kind).take(self._arrow.array(places))
-
-    def _typed(self, values: NDArray[Any], kind: str) -> Any:
-        arrow = self._arrow
-        types = {"boolean": arrow.bool_(), "long": arrow.int64(), "double": arrow.float64(), "string": arrow.string()}
-        array = arrow.array(values, from_pandas=True)  # NaN is null
-        return array.cast(types[kind])
-
-    def _remove_oldest(self, newest: Path) -> None:
-        found = [(part.name, part.stat()) for part in self._folder.glob(f"*{SUFFIX}")]
-        parts = sorted((stat.st_mtime_ns, name, stat.st_size) for name, stat in found)
-        excess = sum(size for _, _, size in parts) - self._keep_bytes
-        for _, name, size in parts:
-            if excess <= 0:
-                return
-            if name != newest.name:
-                (self._folder / name).unlink(missing_ok=True)
-                excess -= size
-
-    def _remove_abandoned(self) -> None:
-        for part in self._folder.glob(f".*{SUFFIX}.part"):
-            with contextlib.suppress(OSError):
-                if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
-                    part.unlink()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,13 @@ from mlplat.serving.model import Model
 ARRAY_INPUT = "input-0"
 """Name of the one tensor, rows by columns, that a model without column names takes instead of a tensor a column."""
 
-_INTEGERS = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
-_FLOATS = frozenset({"FP16", "FP32", "FP64"})
-_DATATYPES = {"boolean": "BOOL", "long": "INT64", "double": "FP64", "string": "BYTES"}
-_ACCEPTED = {
+INTEGERS = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
+FLOATS = frozenset({"FP16", "FP32", "FP64"})
+DATATYPES = {"boolean": "BOOL", "long": "INT64", "double": "FP64", "string": "BYTES"}
+ACCEPTED = {
     "boolean": frozenset({"BOOL"}),
-    "long": _INTEGERS,
-    "double": _FLOATS | _INTEGERS,
+    "long": INTEGERS,
+    "double": FLOATS | INTEGERS,
     "string": frozenset({"BYTES"}),
 }
 _PLATFORMS = {"skops": "sklearn_skops", "onnx": "onnx_onnxruntime"}
@@ -52,53 +53,57 @@ class Served:
     rows: int
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One answered request: the body to send, and what the log and the metrics keep."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that was read: its rows, and how their scores are written as an answer."""
 
-    body: bytes
     columns: Columns
-    scores: NDArray[np.float64]
+    reply: Callable[[NDArray[np.float64]], bytes]
 
 
-Protocol = Callable[[Served, bytes], Answer]
+Protocol = Callable[[Served, bytes], Asked]
 
 
-def answer_rows(served: Served, body: bytes) -> Answer:
-    """Answer `{"rows": [{column: value, …}, …]}`. Raises `InputError` and `ModelError`."""
+def read_rows(served: Served, body: bytes) -> Asked:
+    """Read `{"rows": [{column: value, …}, …]}`. Raises `InputError`."""
     document = decode(body)
-    if odd := [key for key in document if key != "rows"]:
-        raise InputError([f"{cut(str(odd[0]))}: unknown key; a request holds `rows` only"])
-    if "rows" not in document:
+    if len(document) != 1 or "rows" not in document:
+        if odd := [key for key in document if key != "rows"]:
+            raise InputError([f"{cut(str(odd[0]))}: unknown key; a request holds `rows` only"])
         raise InputError(["rows: is missing"])
     rows = document["rows"]
     _check_count(served, len(rows) if isinstance(rows, list) else 0, "rows")
-    columns = served.model.schema.from_rows(rows)
-    scores = served.model.score_columns(columns)
+    return Asked(served.model.schema.from_rows(rows), partial(_rows_reply, served))
+
+
+def _rows_reply(served: Served, scores: NDArray[np.float64]) -> bytes:
     contract = served.model.contract
-    reply = {
-        "model": f"{contract.project}/{contract.model}",
-        "version": served.version,
-        "revision": served.revision,
-        "predictions": served.model.answers(scores),
-    }
-    return Answer(orjson.dumps(reply), columns, scores)
+    return orjson.dumps(
+        {
+            "model": f"{contract.project}/{contract.model}",
+            "version": served.version,
+            "revision": served.revision,
+            "predictions": served.model.answers(scores),
+        }
+    )
 
 
-def answer_tensors(served: Served, body: bytes) -> Answer:
-    """Answer an inference request of the Open Inference Protocol. Raises `InputError` and `ModelError`."""
+def read_tensors(served: Served, body: bytes) -> Asked:
+    """Read an inference request of the Open Inference Protocol. Raises `InputError`."""
     document = decode(body)
     identifier = document.get("id")
     if identifier is not None and not isinstance(identifier, str):
         raise InputError([f"id: must be a string, not {shown(identifier)}"])
     wanted = _wanted_outputs(served.model.contract, document.get("outputs"))
-    columns = _columns(served, document.get("inputs"))
-    scores = served.model.score_columns(columns)
+    return Asked(_columns(served, document.get("inputs")), partial(_tensors_reply, served, wanted, identifier))
+
+
+def _tensors_reply(served: Served, wanted: Sequence[str], identifier: str | None, scores: NDArray[np.float64]) -> bytes:
     reply: dict[str, Any] = {"model_name": served.model.contract.model, "model_version": served.version}
     if identifier is not None:
         reply["id"] = identifier
     reply["outputs"] = [_output(served.model, name, scores) for name in wanted]
-    return Answer(orjson.dumps(reply), columns, scores)
+    return orjson.dumps(reply)
 
 
 def decode(body: bytes) -> dict[str, Any]:
@@ -124,8 +129,8 @@ def model_metadata(served: Served) -> dict[str, Any]:
         "name": contract.model,
         "versions": [served.version],
         "platform": _PLATFORMS[contract.format],
-        "inputs": [_tensor(column.name, _DATATYPES[column.type]) for column in contract.columns],
-        "outputs": [_tensor(name, _output_datatype(contract, name)) for name in _output_names(contract)],
+        "inputs": [_tensor(column.name, DATATYPES[column.type]) for column in contract.columns],
+        "outputs": [_tensor(name, output_datatype(contract, name)) for name in output_names(contract)],
     }
 
 
@@ -133,11 +138,13 @@ def _tensor(name: str, datatype: str) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": [-1]}
 
 
-def _output_names(contract: Contract) -> tuple[str, ...]:
+def output_names(contract: Contract) -> tuple[str, ...]:
+    """Return the names of a model's output tensors."""
     return ("value",) if contract.task == "regression" else ("label", "probability")
 
 
-def _output_datatype(contract: Contract, name: str) -> str:
+def output_datatype(contract: Contract, name: str) -> str:
+    """Return the protocol's type of an output."""
     if name != "label":
         return "FP64"
     kinds = {type(label) for label in contract.classes}
@@ -145,7 +152,7 @@ def _output_datatype(contract: Contract, name: str) -> str:
 
 
 def _output(model: Model, name: str, scores: NDArray[np.float64]) -> dict[str, Any]:
-    datatype = _output_datatype(model.contract, name)
+    datatype = output_datatype(model.contract, name)
     data = model.labels(scores) if name == "label" else scores.tolist()
     if name == "label" and datatype == "BYTES":
         data = [str(label) for label in data]
@@ -153,7 +160,7 @@ def _output(model: Model, name: str, scores: NDArray[np.float64]) -> dict[str, A
 
 
 def _wanted_outputs(contract: Contract, wanted: object) -> Sequence[str]:
-    names = _output_names(contract)
+    names = output_names(contract)
     if wanted is None:
         return names
     if not isinstance(wanted, list) or not all(isinstance(item, dict) for item in wanted):
@@ -194,7 +201,7 @@ def _by_name(inputs: object) -> dict[str, dict[str, Any]]:
 
 def _values(served: Served, column: Column, tensor: dict[str, Any]) -> list[Any]:
     place = f"inputs[{column.name}]"
-    _check_datatype(place, tensor, _ACCEPTED[column.type], _DATATYPES[column.type])
+    _check_datatype(place, tensor, ACCEPTED[column.type], DATATYPES[column.type])
     shape = _shape(place, tensor)
     if len(shape) not in {1, 2} or shape[1:] not in {(), (1,)}:
         raise InputError([f"{place}.shape: must be [n] or [n, 1], not {list(shape)}"])
@@ -203,11 +210,13 @@ def _values(served: Served, column: Column, tensor: dict[str, Any]) -> list[Any]
 
 def _from_array(served: Served, tensor: dict[str, Any]) -> Columns:
     place, schema = f"inputs[{ARRAY_INPUT}]", served.model.schema
-    _check_datatype(place, tensor, _FLOATS | _INTEGERS, "FP64")
+    _check_datatype(place, tensor, FLOATS | INTEGERS, "FP64")
     shape, width = _shape(place, tensor), len(schema.names)
     if len(shape) != 2 or shape[1] != width:  # noqa: PLR2004 - rows and columns
         raise InputError([f"{place}.shape: must be [n, {width}], not {list(shape)}"])
     flat = _data(served, place, tensor, shape)
+    if (columns := schema.from_flat(flat, shape[0])) is not None:
+        return columns
     values = {name: flat[index::width] for index, name in enumerate(schema.names)}
     return schema.from_values(values, lambda name, row: f"{place}.data[{row}][{schema.names.index(name)}]")
 

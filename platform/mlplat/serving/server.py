@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
 import sys
-from types import FrameType
+import time
+from collections.abc import Coroutine
+from typing import Any
 
 import orjson
-import uvicorn
 
 from mlplat.clock import Clock
 from mlplat.errors import MlplatError
 from mlplat.serving.app import Server
-from mlplat.serving.lane import Lane
+from mlplat.serving.connection import Limits as ConnectionLimits
 from mlplat.serving.metrics import Metrics, bounds
 from mlplat.serving.model import Model, load
 from mlplat.serving.options import Options
+from mlplat.serving.parts import Privacy, read_key
 from mlplat.serving.predictionlog import Limits, PredictionLog
-from mlplat.serving.protocol import Served, answer_rows
+from mlplat.serving.protocol import Served
 
-KEEP_ALIVE_SECONDS = 2 * 3600
-"""Longer than a gateway keeps an idle connection (Envoy: 1 hour): this side never closes one that is used again."""
 BACKLOG = 1024
 WARM_UPS = 10
+LOG_SECONDS = 2.0
+"""Of the time to stop, what is kept for writing the log."""
+SWITCH_SECONDS = 0.0005
+"""Longest that a thread holds the interpreter while another waits; Python's own 5 ms would be a health check's too."""
 
 
 def build(options: Options, *, clock: Clock | None = None) -> Server:
     """Load the bundle and put a server around it. Raises `MlplatError` for one that is not served."""
     model = load(options.bundle, digest=options.digest)
-    lane = Lane(options.waiting)
     origin = _origin(options, model)
-    metrics = Metrics(info=origin, bounds=bounds(model.contract), waiting=lambda: lane.admitted)
+    metrics = Metrics(info=origin, bounds=bounds(model.contract))
     log = _log(options, model, origin, metrics, clock or Clock.from_environment())
     served = Served(model, options.model_version, options.revision, options.rows)
-    _warm_up(served, lane)
-    return Server(served, lane, metrics, log, body_bytes=options.body_bytes)
+    limits = ConnectionLimits(
+        connections=options.connections,
+        head_seconds=options.head_seconds,
+        body_seconds=options.body_seconds,
+        idle_seconds=options.idle_seconds,
+        body_bytes=options.body_bytes,
+        buffered_bytes=max(ConnectionLimits.buffered_bytes, 2 * options.body_bytes),
+    )
+    server = Server(served, metrics, log, limits=limits, waiting=options.waiting, wait_seconds=options.wait_seconds)
+    rows = [example.row for example in model.contract.examples][: options.rows]
+    if rows:
+        server.warm_up([orjson.dumps({"rows": sent}) for sent in [rows[:1]] * WARM_UPS + [rows]])
+    return server
 
 
 def serve(options: Options) -> None:
@@ -45,57 +60,38 @@ def serve(options: Options) -> None:
     # What is loaded now lives as long as the process: the collector need not walk through it during a request.
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(SWITCH_SECONDS)
     bound = _bind(options.port)
     host, port = bound.getsockname()
     print(_start_line(server, options, f"http://{host}:{port}"), file=sys.stderr, flush=True)  # noqa: T201 - its log
+    _run(_serve(server, bound, options))
+
+
+async def _serve(server: Server, bound: socket.socket, options: Options) -> None:
+    """Answer until a signal comes, then end within `stop_seconds`."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    hub = server.hub()
+    await hub.listen(bound, BACKLOG)
+    await told.wait()
+    server.ready = False
+    end = time.monotonic() + options.stop_seconds
+    if not await hub.stop(max(options.stop_seconds - LOG_SECONDS, options.stop_seconds / 2)):
+        print("warning: some requests were not answered in time", file=sys.stderr)  # noqa: T201 - its log
+    server.lane.close()
+    if server.log is not None:
+        server.log.close(max(0.0, end - time.monotonic()))
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
-        Uvicorn(server, options).run(sockets=[bound])
-    finally:
-        server.lane.close()
-        if server.log is not None:
-            server.log.close()
-
-
-class Uvicorn(uvicorn.Server):
-    """uvicorn, which says that it is not ready from the moment it is told to stop."""
-
-    def __init__(self, server: Server, options: Options) -> None:
-        self._mlplat = server
-        super().__init__(
-            uvicorn.Config(
-                server.application(),
-                http="httptools",
-                lifespan="off",
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=options.stop_seconds,
-            )
-        )
-        # uvicorn raises the signal again once it has stopped; the default handler would end the process before the
-        # log is written, and with a status that reads as a failure.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _ignore)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop: running requests end, no new ones are taken."""
-        self._mlplat.ready = False
-        super().handle_exit(sig, frame)
-
-
-def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Leave a signal that was already acted on."""
-
-
-def _warm_up(served: Served, lane: Lane) -> None:
-    """Answer the examples as requests would, so that the first one pays for no import and its size is known."""
-    rows = [example.row for example in served.model.contract.examples][: served.rows]
-    for sent in [rows[:1]] * WARM_UPS + [rows]:
-        if sent:
-            body = orjson.dumps({"rows": sent})
-            lane.measured(len(body), answer_rows, served, body)
+        import uvloop
+    except ImportError:  # it has no build for some systems
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
 
 
 def _origin(options: Options, model: Model) -> dict[str, str]:
@@ -113,11 +109,21 @@ def _log(
 ) -> PredictionLog | None:
     if options.log_dir is None:
         return None
-    limits = Limits(options.log_rows, options.log_seconds, options.log_keep_bytes)
+    limits = Limits(options.log_rows, options.log_seconds, options.log_keep_bytes, options.log_keep_seconds)
+    key = read_key(options.log_key) if options.log_hash and options.log_key else b""
+    privacy = Privacy(frozenset(options.log_exclude), frozenset(options.log_hash), key)
+    privacy.check(model.contract.columns, f"prediction log of {options.endpoint}")
     written, dropped = metrics.written.inc, metrics.dropped.inc
     try:
         return PredictionLog(
-            options.log_dir, model, origin=origin, limits=limits, written=written, dropped=dropped, clock=clock
+            options.log_dir,
+            model,
+            origin=origin,
+            limits=limits,
+            written=written,
+            dropped=dropped,
+            clock=clock,
+            privacy=privacy,
         )
     except OSError as error:
         raise MlplatError(f"{options.log_dir}: the prediction log cannot be kept there: {error.strerror}") from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +17,8 @@ import skl2onnx
 import sklearn
 import skops
 import skops.io
-from httpx import ASGITransport, AsyncClient
+import uvloop
+from httpx import AsyncBaseTransport, AsyncClient, AsyncHTTPTransport, Request, Response
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -26,6 +30,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mlplat.bundle import CONTRACT_FILE, Column, Contract, Example, digest
 from mlplat.labels import Name
+from mlplat.runtime import bundles, onnx_graph
+from mlplat.serving.app import Server
+from mlplat.serving.connection import Hub
 from mlplat.serving.model import load
 from mlplat.serving.options import Options
 
@@ -200,11 +207,19 @@ def onnx_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finish(folder, array_contract(format="onnx", file="model.onnx", environment={}), array_rows())
 
 
+@pytest.fixture(scope="session")
+def graph_bundle(pipeline_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The classifier over a DataFrame, as training writes it down as a graph: a tensor a column, nulls and texts."""
+    frame = flights()
+    graph = onnx_graph.export(classifier().fit(frame, truth(frame)), COLUMNS, binary=True)
+    return bundles.with_graph(tmp_path_factory.mktemp("bundles") / "graph", load(pipeline_bundle), graph).folder
+
+
 def array_rows() -> list[dict[str, Any]]:
     return [{f"x{place}": value for place, value in enumerate(row)} for row in measured()[0][:8].tolist()]
 
 
-@pytest.fixture(scope="session", params=["pipeline", "regression", "array", "onnx"])
+@pytest.fixture(scope="session", params=["pipeline", "regression", "array", "onnx", "graph"])
 def any_bundle(request: pytest.FixtureRequest) -> Path:
     """Each of the bundles in turn."""
     folder: Path = request.getfixturevalue(f"{request.param}_bundle")
@@ -231,10 +246,81 @@ def options() -> Callable[..., Options]:
 
 @pytest.fixture
 def client() -> Callable[[Any], AsyncClient]:
-    """Return a maker of clients that speak to a server's application in this process."""
+    """Return a maker of clients that speak to a server in this process, over a socket of its own."""
 
     def make(server: Any) -> AsyncClient:
-        transport = ASGITransport(app=server.application(), raise_app_exceptions=False)
-        return AsyncClient(transport=transport, base_url="http://server")
+        return AsyncClient(transport=Loopback(server), base_url="http://server", timeout=30)
 
     return make
+
+
+class Loopback(AsyncBaseTransport):
+    """Lets a server listen as long as a client speaks to it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._inner = server, AsyncHTTPTransport()
+        self._hub: Hub | None = None
+        self._port = 0
+
+    async def handle_async_request(self, request: Request) -> Response:
+        if self._hub is None:
+            bound = socket.create_server(("127.0.0.1", 0))
+            self._port = bound.getsockname()[1]
+            self._hub = self._server.hub()
+            await self._hub.listen(bound)
+        request.url = request.url.copy_with(host="127.0.0.1", port=self._port)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+        if self._hub is not None:
+            await self._hub.stop(10)
+
+
+class Listening:
+    """A server that answers in a thread of its own, for tests that speak bytes."""
+
+    def __init__(self, server: Server, *, quick: bool) -> None:
+        self.server, self._ready = server, threading.Event()
+        bound = socket.create_server(("127.0.0.1", 0))
+        self.port: int = bound.getsockname()[1]
+        self._thread = threading.Thread(target=self._run, args=(bound, quick))
+        self._thread.start()
+        assert self._ready.wait(20)
+
+    def _run(self, bound: socket.socket, quick: bool) -> None:
+        (uvloop.run if quick else asyncio.run)(self._serve(bound))
+
+    async def _serve(self, bound: socket.socket) -> None:
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        self.hub = self.server.hub()
+        await self.hub.listen(bound)
+        self._ready.set()
+        await self._told.wait()
+        self.all_answered = await self.hub.stop(10)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def stop(self) -> None:
+        """Begin to end."""
+        self._loop.call_soon_threadsafe(self._told.set)
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self.stop()
+            self._thread.join(20)
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., Listening]]:
+    """Return a starter of servers."""
+    started: list[Listening] = []
+
+    def begin(server: Server, *, quick: bool = True) -> Listening:
+        started.append(Listening(server, quick=quick))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.close()

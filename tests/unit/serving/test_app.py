@@ -283,8 +283,7 @@ def slow_server(array_bundle: Path, options: Make, **changes: Any) -> tuple[Serv
     engine = Slow()
     served = dataclasses.replace(built.served, model=dataclasses.replace(built.served.model, engine=engine))
     # A lane that has not seen this model being fast.
-    lane = type(built.lane)(changes.get("waiting", 64))
-    return Server(served, lane, built.metrics, None, body_bytes=2**20), engine
+    return Server(served, built.metrics, waiting=changes.get("waiting", 64)), engine
 
 
 def test_health_answers_while_the_model_computes(array_bundle: Path, options: Make, client: Clients) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlplat.clock import Clock
-from mlplat.serving import predictionlog
+from mlplat.serving import parts, predictionlog
 from mlplat.serving.columns import Columns
 from mlplat.serving.model import Model, load
 from mlplat.serving.predictionlog import Limits, PredictionLog
@@ -66,8 +66,8 @@ def scene(pipeline_bundle: Path, tmp_path: Path) -> Callable[..., Scene]:
 def test_a_part_holds_every_row_typed(scene: Callable[..., Scene]) -> None:
     made = scene()
     columns, scores = made.rows()
-    made.log.add("q-1", columns, scores)
-    made.log.add("q-2", columns, scores)
+    made.log.add(b"q-1", columns, scores)
+    made.log.add(b"q-2", columns, scores)
     made.log.close()
     (part,) = made.parts()
     table = pq.read_table(part)
@@ -99,7 +99,7 @@ def test_a_part_holds_every_row_typed(scene: Callable[..., Scene]) -> None:
 
 def test_rows_carry_the_platforms_time(scene: Callable[..., Scene]) -> None:
     made = scene(clock=Clock(datetime(2013, 7, 1, tzinfo=UTC) - datetime.now(UTC)))
-    made.log.add("q", *made.rows())
+    made.log.add(b"q", *made.rows())
     made.log.close()
     then = pq.read_table(made.parts()[0]).column("time")[0].as_py()
     assert timedelta(0) <= then - datetime(2013, 7, 1, tzinfo=UTC) < timedelta(hours=1)
@@ -108,14 +108,14 @@ def test_rows_carry_the_platforms_time(scene: Callable[..., Scene]) -> None:
 def test_a_part_is_written_when_it_is_full(scene: Callable[..., Scene]) -> None:
     made = scene(rows=40)
     for _ in range(2):
-        made.log.add("q", *made.rows())
+        made.log.add(b"q", *made.rows())
     made.wait(lambda: made.written == 40)
     made.log.close()
 
 
 def test_a_part_is_written_when_it_is_old(scene: Callable[..., Scene]) -> None:
     made = scene(seconds=0.05)
-    made.log.add("q", *made.rows())
+    made.log.add(b"q", *made.rows())
     made.wait(lambda: made.written == 20)
     made.log.close()
 
@@ -126,17 +126,17 @@ def test_what_does_not_fit_is_dropped_and_counted(scene: Callable[..., Scene], m
     blocked, begun = threading.Event(), threading.Event()
     write = made.log._parts.write
 
-    def slow(entries: Any) -> Path:
+    def slow(chunks: Any) -> Path:
         begun.set()
         assert blocked.wait(DEADLINE)
-        return write(entries)
+        return write(chunks)
 
     monkeypatch.setattr(made.log._parts, "write", slow)
     for _ in range(2):
-        made.log.add("q", *made.rows())
+        made.log.add(b"q", *made.rows())
     assert begun.wait(DEADLINE)
     for _ in range(4):
-        made.log.add("q", *made.rows())
+        made.log.add(b"q", *made.rows())
     assert made.dropped == 40
     blocked.set()
     made.log.close()
@@ -149,14 +149,14 @@ def test_a_part_that_cannot_be_written_is_counted_and_the_next_is_tried(
     made = scene(rows=20)
     write = made.log._parts.write
 
-    def full(entries: Any) -> Path:
+    def full(chunks: Any) -> Path:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(made.log._parts, "write", full)
-    made.log.add("q", *made.rows())
+    made.log.add(b"q", *made.rows())
     made.wait(lambda: made.dropped == 20)
     monkeypatch.setattr(made.log._parts, "write", write)
-    made.log.add("q", *made.rows())
+    made.log.add(b"q", *made.rows())
     made.log.close()
     assert made.written == 20
     assert "20 rows lost" in capsys.readouterr().err
@@ -166,11 +166,11 @@ def test_the_oldest_parts_go_first(scene: Callable[..., Scene]) -> None:
     made = scene(rows=20)
     seen: list[Path] = []
     for count in range(1, 5):
-        made.log.add("q", *made.rows())
+        made.log.add(b"q", *made.rows())
         made.wait(lambda: made.written == 20 * count)  # noqa: B023 - it is awaited within the turn
         seen += [part for part in made.parts() if part not in seen]
-    made.log._parts._keep_bytes = 2 * seen[0].stat().st_size + 100
-    made.log.add("q", *made.rows())
+    made.log._parts._keep_bytes = 2 * max(part.stat().st_size for part in seen) + 100
+    made.log.add(b"q", *made.rows())
     made.log.close()
     left = made.parts()
     assert len(left) == 2
@@ -186,7 +186,7 @@ def test_no_part_is_half_there(scene: Callable[..., Scene], monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq, "write_table", torn)
-    made.log.add("q", *made.rows())
+    made.log.add(b"q", *made.rows())
     made.wait(lambda: made.dropped == 20)
     made.log.close()
     assert list(made.folder.iterdir()) == []
@@ -195,14 +195,14 @@ def test_no_part_is_half_there(scene: Callable[..., Scene], monkeypatch: pytest.
 def test_a_closed_log_drops(scene: Callable[..., Scene]) -> None:
     made = scene()
     made.log.close()
-    made.log.add("q", *made.rows())
+    made.log.add(b"q", *made.rows())
     assert made.dropped == 20
 
 
 def test_two_servers_may_write_into_one_folder(scene: Callable[..., Scene]) -> None:
     first, second = scene(), scene()
     for made in (first, second):
-        made.log.add("q", *made.rows())
+        made.log.add(b"q", *made.rows())
         made.log.close()
     assert len(first.parts()) == 2
 
@@ -213,7 +213,7 @@ def test_an_abandoned_part_is_removed_and_a_fresh_one_is_not(scene: Callable[...
     old, fresh = folder / ".a.parquet.part", folder / ".b.parquet.part"
     old.write_bytes(b"")
     fresh.write_bytes(b"")
-    long_ago = time.time() - 2 * predictionlog.ABANDONED_SECONDS
+    long_ago = time.time() - 2 * parts.ABANDONED_SECONDS
     os.utime(old, (long_ago, long_ago))
     scene().log.close()
     assert not old.exists()
@@ -223,6 +223,6 @@ def test_an_abandoned_part_is_removed_and_a_fresh_one_is_not(scene: Callable[...
 def test_regression_keeps_values(regression_bundle: Path, tmp_path: Path) -> None:
     made = Scene(tmp_path / "log", load(regression_bundle), Limits(10**6, 3600, 10**9), Clock())
     columns, scores = made.rows()
-    made.log.add("q", columns, scores)
+    made.log.add(b"q", columns, scores)
     made.log.close()
     assert np.array_equal(pq.read_table(made.parts()[0]).column("value").to_numpy(), scores)

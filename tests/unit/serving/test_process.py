@@ -95,7 +95,7 @@ def test_a_request_that_runs_is_answered_before_the_end(pipeline_bundle: Path, s
 
 def _wait_for_request(url: str) -> None:
     end = time.monotonic() + DEADLINE
-    while "mlplat_waiting 1.0" not in httpx.get(f"{url}/metrics").text:
+    while "mlplat_buffered_bytes 0.0" in httpx.get(f"{url}/metrics").text:
         assert time.monotonic() < end, "the server did not take the request"
 
 
