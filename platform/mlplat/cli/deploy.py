@@ -11,8 +11,9 @@ from mlplat.cli.console import emit_json, say
 from mlplat.cli.options import json_option, stack_option
 
 if TYPE_CHECKING:
-    from mlplat.controller.document import Force
+    from mlplat.controller.document import Endpoint, EndpointSpec, Force
     from mlplat.labels import Name
+    from mlplat.spec.privacy import LoggedColumns
     from mlplat.spec.rollout import RolloutPolicy
 
 
@@ -60,11 +61,15 @@ def command(
     name = of if endpoint_name is None else _endpoint(endpoint_name, of)
     force = _force(forced, reason)
     wanted = number or _candidate(where, of)
-    spec = wishes.deploy(name, of, wanted, _policy(where, strategy), by=endpoints.user(), force=force)
+    policy, log, by = _policy(where, strategy), _log(where, of), endpoints.user()
+
+    def wish(present: Endpoint | None) -> EndpointSpec:
+        return wishes.deploy(name, of, wanted, policy, by=by, force=force, log=log, present=present)
+
     with where.store() as store:
         after = follow.last_event(store, name)
-        text = f"version {wanted} of {of} ({spec.policy.strategy}{', forced' if force else ''})"
-        wished = endpoints.wish(where, store, name, lambda _present: spec, text)
+        text = f"version {wanted} of {of} ({policy.strategy}{', forced' if force else ''})"
+        wished = endpoints.wish(where, store, name, wish, text)
         outcome = endpoints.watch(store, wished, after=after, timeout=timeout) if wait else None
         final = store.get(name) or wished
     if as_json:
@@ -107,6 +112,14 @@ def _policy(where: endpoints.Place, strategy: str | None) -> RolloutPolicy:
 
     policy = where.project.rollout if where.project else RolloutPolicy()
     return policy.model_copy(update={"strategy": strategy}) if strategy else policy
+
+
+def _log(where: endpoints.Place, model: Name) -> LoggedColumns | None:
+    """Return what the model's own project says of the log; None in any other folder."""
+    project = where.project
+    if project is None or (project.project, project.model) != (model.project, model.name):
+        return None
+    return project.prediction_log
 
 
 def _candidate(where: endpoints.Place, model: Name) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -75,11 +74,11 @@ def show(endpoint: str | None, *, stack: str, as_json: bool) -> None:
     with where.store() as store:
         name = where.name(endpoint)
         found = endpoints.existing(store, name)
-        events = store.events(name)[-SHOWN_EVENTS:]
+        events, now = store.events(name)[-SHOWN_EVENTS:], store.seconds()
     if as_json:
         emit_json({**found.model_dump(mode="json"), "url": where.address(name)})
         return
-    for key, text in _facts(found, where).items():
+    for key, text in _facts(found, where, now).items():
         click.echo(f"{key:<12} {text}")
     click.echo()
     table(_revisions(found, where.clock), ["revision", "version", "state", "for", "port", "digest", "role"])
@@ -88,7 +87,7 @@ def show(endpoint: str | None, *, stack: str, as_json: bool) -> None:
         click.echo(endpoints.event_line(event))
 
 
-def _facts(endpoint: Endpoint, where: endpoints.Place) -> dict[str, str]:
+def _facts(endpoint: Endpoint, where: endpoints.Place, now: float) -> dict[str, str]:
     spec, status = endpoint.spec, endpoint.status
     facts = {
         "endpoint": spec.name,
@@ -100,7 +99,9 @@ def _facts(endpoint: Endpoint, where: endpoints.Place) -> dict[str, str]:
         "message": status.message,
     }
     if status.bake_until is not None:
-        facts["bake ends in"] = f"{max(0.0, status.bake_until - time.time()):.0f} s"
+        facts["bake ends in"] = f"{max(0.0, status.bake_until - now):.0f} s"
+    if status.standing_in is not None:
+        facts["answering"] = f"version {endpoints.version_of(endpoint, status.standing_in)}, until the champion does"
     if spec.force:
         facts["forced"] = f"by {spec.force.by}: {spec.force.reason}"
     return {**facts, "trouble": status.trouble} if status.trouble else facts

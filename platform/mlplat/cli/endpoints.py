@@ -64,7 +64,7 @@ class Place:
         """Open the endpoint documents."""
         from mlplat.controller.store import SqliteStore
 
-        with SqliteStore.open(self.connection.store) as store:
+        with SqliteStore.open(self.connection.store, create=False) as store:
             yield store
 
     def address(self, name: Name) -> str:

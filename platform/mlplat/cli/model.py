@@ -84,7 +84,7 @@ def show(model: str | None, *, wanted: str | None, stack: str, as_json: bool) ->
         return
     facts = {**asdict(version), "aliases": ", ".join(version.aliases) or "-"}
     metrics = with_intervals(facts.pop("metrics"))
-    click.echo("\n".join(f"{name:<10} {value or '-'}" for name, value in facts.items()))
+    click.echo("\n".join(f"{name:<13} {value or '-'}" for name, value in facts.items()))
     click.echo("\nmetrics")
     click.echo("\n".join(f"  {name:<20} {score(value)}" for name, value in metrics.items()))
     click.echo("\n" + ("\n".join(describe_gate(report)) if report else "no gate report is kept with its run"))

@@ -52,7 +52,7 @@ class Flows(click.Group):
     cls=Flows,
     no_args_is_help=True,
     options_metavar="",
-    subcommand_metavar="FLOW [OPTIONS] | list | show | cancel",
+    subcommand_metavar="FLOW [OPTIONS] | list | show | resume | cancel",
 )
 def command() -> None:
     """Run a project's flow to its end, as processes on this computer.
@@ -65,6 +65,7 @@ def command() -> None:
       mlplat run train --until 2013-04-01
       mlplat run train --sample 5000 --set training.trees=50
       mlplat run train --from gate          go on from a step of the run that failed
+      mlplat run resume                     go on behind the steps that it has finished
       mlplat run train --sample 5000 --pdb  the same steps in one process
       mlplat run show                       what the last run came to
     """
@@ -203,10 +204,28 @@ def _finish(run: Run, *, as_json: bool) -> None:
             "\n".join([f"the model is registered nowhere: {reason}", *rules]), hint=f"whole log: {run.log}"
         )
     at = f" in step `{result['step']}`" if result.get("step") else ""
-    reason = f": {result['message']}" if result.get("message") else ""
-    raise MlplatError(
-        "\n".join([f"{flow} failed{at}{reason}", *_tail(run, result)]),
-        hint=f"whole log: {run.log}\ngo on from a step with `mlplat run {flow} --from STEP`",
+    told = f": {result['message']}" if result.get("message") else ""
+    # What was told before it was killed is true as well, but not why it failed.
+    at, reason = ("", f"{killed}{told.replace(': ', '; before, ', 1)}") if (killed := _killed(run)) else (at, told)
+    ways = [f"whole log: {run.log}"]
+    if run.metaflow_id:
+        ways += [
+            f"`mlplat run resume {run.record.id}` goes on behind the steps that are finished",
+            f"`mlplat run {flow} --from STEP` goes on from another one",
+        ]
+    raise MlplatError("\n".join([f"{flow} failed{at}{reason}", *_tail(run, result)]), hint="\n".join(ways))
+
+
+def _killed(run: Run) -> str:
+    """Say so when a run was ended by a signal that nobody here sent."""
+    import signal
+
+    code = run.record.exit_code or 0
+    if code >= 0:
+        return ""
+    name = signal.Signals(-code).name
+    return f": its process was killed ({name})" + (
+        "; a computer that is out of memory does that" if -code == signal.SIGKILL else ""
     )
 
 
@@ -245,7 +264,7 @@ def list_(project: Path | None, *, as_json: bool) -> None:
     from mlplat.runs.store import Runs
 
     folder, _ = current_project(project)
-    runs = Runs(folder).all()
+    runs = Runs(folder).all(_warn_damaged)
     if as_json:
         emit_json([{**asdict(run.record), "result": run.result()} for run in runs])
     elif not runs:
@@ -253,6 +272,10 @@ def list_(project: Path | None, *, as_json: bool) -> None:
     else:
         rows = [_row(run) for run in runs]
         table(rows, ["run", "flow", "status", "started", "took", "arguments", "model"])
+
+
+def _warn_damaged(error: MlplatError) -> None:
+    warn(error.message + (f" ({error.hint})" if error.hint else ""))
 
 
 def _row(run: Run) -> list[str]:
@@ -277,7 +300,7 @@ def show(number: int | None, project: Path | None, *, as_json: bool) -> None:
     from mlplat.runs.store import Runs
 
     runs = Runs(current_project(project)[0])
-    found = runs.get(number) if number else next(iter(runs.all()), None)
+    found = runs.get(number) if number else next(iter(runs.all(_warn_damaged)), None)
     if found is None:
         raise UsageError("there are no runs yet", hint="`mlplat run train` starts one")
     if not as_json:
@@ -287,6 +310,40 @@ def show(number: int | None, project: Path | None, *, as_json: bool) -> None:
     _print(found, as_json=as_json)
     if not as_json and found.record.status == "failed":
         click.echo("\n".join(_tail(found, found.result() or {})))
+    if found.record.status in ("failed", "interrupted", "cancelled") and found.metaflow_id:
+        say(f"`mlplat run resume {found.record.id}` goes on behind the steps that are finished")
+
+
+@command.command("resume")
+@click.argument("number", type=click.IntRange(min=1), metavar="[RUN]", required=False)
+@project_option
+@stack_option
+@json_option
+def resume(number: int | None, *, project: Path | None, stack: str, as_json: bool) -> None:
+    """Go on with a run that failed or was killed, behind the steps that it has finished; without RUN, the last one.
+
+    What is finished is taken over and not computed again, with the run's own parameters; the code is the present one.
+    It becomes a run of its own.
+
+    \b
+    Example:
+      mlplat run resume
+      mlplat run resume 3
+    """
+    from mlplat.contracts import Connection
+    from mlplat.runs import flow as flows
+    from mlplat.runs import start as runs
+    from mlplat.runs.store import Runs
+
+    folder, spec = current_project(project)
+    kept = Runs(folder)
+    origin = kept.unfinished(number) if number else kept.last_unfinished()
+    flows.find(folder, origin.record.flow)
+    connection = Connection.read(spec.platform, stack)
+    _say_skew(connection)
+    runs.check_answers(connection)
+    request = flows.Request(origin.record.flow, resumes=True, origin=origin.record.id)
+    _finish(_watched(folder, connection, request), as_json=as_json)
 
 
 @command.command("cancel")

@@ -23,6 +23,10 @@ class Condition:
     """0 when nothing runs."""
     detail: str = ""
     """For a dead one, what is known of its end."""
+    silent: bool = False
+    """Whether its process gave no answer at all."""
+    age: float = 0.0
+    """Seconds since the process was started."""
 
 
 class Actuator(Protocol):
@@ -36,6 +40,9 @@ class Actuator(Protocol):
 
     def revive(self, endpoint: Name, revision: Revision) -> None:
         """Start a process again that was given up."""
+
+    def restart(self, endpoint: Name, revision: Revision) -> None:
+        """End a process that hangs, at once and without a plea, and have it started again."""
 
     def free_port(self, taken: Iterable[int]) -> int:
         """Return a port for a new revision."""

@@ -1,8 +1,7 @@
 """An endpoint as a document: what is wished for, and what has become of it.
 
 People write the wish (`EndpointSpec`, a new generation each time); only the controller writes the status. Times that
-people read go by the platform's clock; durations go by the computer's (seconds since the epoch), since a platform's
-clock may be set anew at any moment.
+people read go by the platform's clock; durations go by one that nobody sets (`mlplat.controller.steady`).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mlplat.controller.window import Window
 from mlplat.labels import Name
+from mlplat.spec.privacy import LoggedColumns
 from mlplat.spec.rollout import RolloutPolicy
 
 Action = Literal["deploy", "promote", "abort", "rollback", "delete"]
@@ -57,6 +57,8 @@ class EndpointSpec(_Document):
     version: str
     """The model's version in the registry; the controller resolves it to a digest, which stands in the revision."""
     policy: RolloutPolicy = RolloutPolicy()
+    log: LoggedColumns = LoggedColumns()
+    """What the prediction log keeps of the columns."""
     revision: int | None = None
     """A revision to go to at once: what `promote`, `abort` and `rollback` mean. None is no revision at all."""
     force: Force | None = None
@@ -91,6 +93,8 @@ class Revision(_Document):
     pid: int = 0
     """Its process when it was first seen, while it starts: another one later means that it ended."""
     forced: bool = False
+    log: LoggedColumns = LoggedColumns()
+    """What the prediction log keeps of the columns, for the revision's life."""
 
     @property
     def label(self) -> str:
@@ -164,6 +168,8 @@ class Status(_Document):
     """Revision that is to take over, or that failed to and is kept for diagnosis."""
     previous: int | None = None
     """Revision that `rollback` returns to."""
+    standing_in: int | None = None
+    """Revision that answers while the champion is started again: the previous one, as long as it is kept running."""
     weight: int = 0
     """Per cent of the traffic that the challenger gets."""
     bake_until: float | None = None
@@ -173,6 +179,12 @@ class Status(_Document):
     last_revision: int = 0
     mirrored: dict[str, str] = {}
     """Version by alias, as the registry was last told."""
+
+    @property
+    def answering(self) -> int | None:
+        """Revision that gets the champion's share of the traffic."""
+        stand_in = self.revision(self.standing_in)
+        return self.standing_in if stand_in and stand_in.state == "ready" else self.champion
 
     def revision(self, number: int | None) -> Revision | None:
         """Return a revision by its number."""

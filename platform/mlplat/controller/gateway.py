@@ -38,8 +38,14 @@ CONNECT_SECONDS = 1
 """A server on the same computer or network answers a connection in milliseconds."""
 IDLE_SECONDS = 3
 """Shorter than any server keeps a connection open: none is used at the moment its server closes it."""
-CONNECT_RETRIES = 2
-"""Only for connections that could not be made: no request is ever sent twice."""
+CONNECT_RETRIES = 20
+CONNECT_PAUSE_SECONDS = (0.1, 0.5)
+"""The first and the longest mean pause between two of them. Together about eight seconds, in which a model server that
+ended is back: its requests wait. Only for connections that could not be made: no request is ever sent twice."""
+WAITING_REQUESTS = 1024
+"""That may wait so at a time for one revision."""
+SMOKE_TEST = "x-mlplat-smoke-test"
+"""Header of the controller's own rows, which a model server keeps out of its log; nobody else may send it."""
 ADMIN_SECONDS = 2.0
 FOLLOW_SECONDS = 5.0
 """Envoy follows a file within milliseconds; past this it does not follow at all."""
@@ -98,7 +104,7 @@ def plan(endpoints: Iterable[Endpoint]) -> Plan:
 
 def _route(endpoint: Endpoint) -> Route | None:
     status = endpoint.status
-    shares = {status.champion: 100 - status.weight, status.challenger: status.weight}
+    shares = {status.answering: 100 - status.weight, status.challenger: status.weight}
     weights = [
         (f"{endpoint.name.id}.{revision.label}", share)
         for number, share in shares.items()
@@ -166,6 +172,7 @@ class Gateway:
         nothing = {"prefix": "/"}, {"status": 404, "body": {"inline_string": '{"error": "no endpoint answers here"}\n'}}
         everything = [*routes, {"match": nothing[0], "direct_response": nothing[1]}]
         host = {"name": "endpoints", "domains": ["*"], "routes": everything}
+        host["request_headers_to_remove"] = [SMOKE_TEST]
         version = self._write(self.routes_file, [{"@type": ROUTES_TYPE, "name": ROUTES_NAME, "virtual_hosts": [host]}])
         self._await(version, f"http.{STAT_PREFIX}.rds.{ROUTES_NAME}", "routes")
 
@@ -241,6 +248,7 @@ def _cluster(upstream: Upstream) -> dict[str, Any]:
         "alt_stat_name": upstream.counted_as,
         "type": "STATIC",
         "connect_timeout": f"{CONNECT_SECONDS}s",
+        "circuit_breakers": {"thresholds": [{"max_retries": WAITING_REQUESTS}]},
         "load_assignment": {
             "cluster_name": upstream.cluster,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
@@ -262,7 +270,15 @@ def _envoy_route(route: Route) -> dict[str, Any]:
             "prefix_rewrite": "/",
             "weighted_clusters": {"clusters": [{"name": name, "weight": weight} for name, weight in route.weights]},
             "timeout": f"{REQUEST_SECONDS}s",
-            "retry_policy": {"retry_on": "connect-failure", "num_retries": CONNECT_RETRIES},
+            "retry_policy": {
+                "retry_on": "connect-failure",
+                "num_retries": CONNECT_RETRIES,
+                # Envoy waits for a random part of twice the mean.
+                "retry_back_off": {
+                    "base_interval": f"{CONNECT_PAUSE_SECONDS[0]}s",
+                    "max_interval": f"{2 * CONNECT_PAUSE_SECONDS[1]}s",
+                },
+            },
         },
     }
 

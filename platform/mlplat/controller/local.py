@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import signal
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,12 +14,14 @@ import httpx
 from mlplat.bundle import Row
 from mlplat.controller.actuator import Condition
 from mlplat.controller.document import Revision
-from mlplat.controller.gateway import Gateway, Plan, Upstream
+from mlplat.controller.gateway import SMOKE_TEST, Gateway, Plan, Upstream
 from mlplat.controller.settings import Settings
 from mlplat.controller.window import Window
 from mlplat.errors import RefusedError, StateError, UnreachableError
+from mlplat.files import PRIVATE, write_atomic
 from mlplat.labels import Name
 from mlplat.supervision import Program, Supervisor, locked
+from mlplat.uptime import age
 
 OWNER = "endpoint/"
 WHO = "the controller"
@@ -69,6 +73,10 @@ class LocalActuator:
         if process is None or process.state in ("FATAL", "EXITED", "STOPPED"):
             self._supervisor.restart(name)
 
+    def restart(self, endpoint: Name, revision: Revision) -> None:
+        """See `Actuator.restart`."""
+        self._supervisor.signal(_program_name(endpoint, revision), signal.SIGKILL)
+
     def free_port(self, taken: Iterable[int]) -> int:
         """See `Actuator.free_port`. Raises `StateError` when there is none left."""
         taken = set(taken)
@@ -84,13 +92,19 @@ class LocalActuator:
             return Condition("starting")
         if process.state in DEAD:
             return Condition("dead", detail=process.detail)
-        return Condition("ready" if self._answers(revision) else "starting", process.pid)
+        answer = self._answer(revision)
+        ready = answer is not None and answer.is_success
+        old = age(process.pid) or 0.0
+        return Condition("ready" if ready else "starting", process.pid, silent=answer is None, age=old)
 
     def predict(self, endpoint: Name, revision: Revision, rows: Sequence[Row]) -> list[Mapping[str, Any]]:
         """See `Actuator.predict`."""
         try:
             answer = self._http.post(
-                f"http://127.0.0.1:{revision.port}/predict", json={"rows": list(rows)}, timeout=PREDICT_SECONDS
+                f"http://127.0.0.1:{revision.port}/predict",
+                json={"rows": list(rows)},
+                headers={SMOKE_TEST: "1"},
+                timeout=PREDICT_SECONDS,
             )
         except httpx.HTTPError as error:
             raise UnreachableError(f"{endpoint} {revision.label} does not answer: {error}") from error
@@ -120,12 +134,11 @@ class LocalActuator:
             self._supervisor.write(f"{OWNER}{endpoint.id}", programs)
             self._supervisor.apply()
 
-    def _answers(self, revision: Revision) -> bool:
+    def _answer(self, revision: Revision) -> httpx.Response | None:
         try:
-            url = f"http://127.0.0.1:{revision.port}/v2/health/ready"
-            return self._http.get(url, timeout=LOOK_SECONDS).is_success
+            return self._http.get(f"http://127.0.0.1:{revision.port}/v2/health/ready", timeout=LOOK_SECONDS)
         except httpx.HTTPError:
-            return False
+            return None
 
     def last_words(self, endpoint: Name, revision: Revision) -> str:
         """See `Actuator.last_words`."""
@@ -165,7 +178,22 @@ class LocalActuator:
             *("--log-dir", str(self._state / "predictions" / endpoint.id / revision.label)),
             *("--log-rows", str(settings.log_rows), "--log-seconds", str(settings.log_seconds)),
             *("--log-keep-bytes", str(settings.log_keep_bytes)),
+            *(("--log-keep-seconds", str(settings.log_keep_seconds)) if settings.log_keep_seconds else ()),
+            *(f"--log-exclude={column}" for column in revision.log.exclude),
+            *(f"--log-hash={column}" for column in revision.log.hash),
+            *(("--log-key", str(hash_key(self._state))) if revision.log.hash else ()),
         )
+
+
+def hash_key(state: Path) -> Path:
+    """Return the file with the key of the prediction logs' hashes; it is made when there is none.
+
+    One key a platform, so that a value has one hash in all its logs. Raises `OSError`.
+    """
+    path = state / "secrets" / "prediction-log.key"
+    if not path.exists():
+        write_atomic(path, secrets.token_bytes(32), mode=PRIVATE)
+    return path
 
 
 def _program_name(endpoint: Name, revision: Revision) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 
 from mlplat.controller import settings as settings_file
-from mlplat.controller.local import LocalActuator
+from mlplat.controller.errands import Errands
+from mlplat.controller.local import OWNER, LocalActuator
 from mlplat.controller.metrics import Metrics, application, serve
 from mlplat.controller.reconcile import Reconciler
 from mlplat.controller.registry import MlflowRegistry
@@ -18,6 +19,7 @@ from mlplat.controller.settings import Settings
 from mlplat.controller.store import SqliteStore
 from mlplat.controller.transitions import Moment
 from mlplat.errors import MlplatError
+from mlplat.supervision import Supervisor
 
 LOOK_SECONDS = 0.2
 """How soon a wish is seen, and how often a rollout is looked at."""
@@ -54,40 +56,54 @@ class LiveSettings:
 
 
 def run(path: Path, stop: threading.Event) -> None:
-    """Reconcile until `stop` is set. Raises `MlplatError` when it cannot begin."""
+    """Reconcile until `stop` is set. Raises `MlplatError` when it cannot begin.
+
+    A store that cannot be read is no reason to end: what runs goes on, `/health` says it, and it is opened again.
+    """
     live = LiveSettings(path)
     metrics = Metrics()
     server = serve(live.now.port, application(metrics, lambda: live.now.interval))
     try:
-        with SqliteStore.open(live.now.store) as store, httpx.Client(trust_env=False) as http:
-            reconciler = Reconciler(
-                store,
-                LocalActuator(lambda: live.now, http),
-                lambda: _registry(live.now, http),
-                lambda: _moment(live.now),
-            )
-            log.info("the controller follows %s", store.path)
-            _follow(live, store, reconciler, metrics, stop)
+        with httpx.Client(trust_env=False) as http:
+            while not stop.is_set():
+                try:
+                    with _open(live.now) as store:
+                        log.info("the controller follows %s", store.path)
+                        _follow(live, store, http, metrics, stop)
+                except MlplatError as error:
+                    if metrics.trouble != error.message:
+                        log.warning("%s", error.message)
+                    metrics.failed(error.message)
+                    stop.wait(live.now.interval)
+                    live.refresh()
     finally:
         server.shutdown()
         server.server_close()
     log.info("the controller ends; what runs goes on")
 
 
+def _open(settings: Settings) -> SqliteStore:
+    # An empty store is only the truth where nothing serves.
+    serves = any(owner.startswith(OWNER) for owner in Supervisor(settings.state).owners())
+    return SqliteStore.open(settings.store, create=not serves)
+
+
 def _follow(
-    live: LiveSettings, store: SqliteStore, reconciler: Reconciler, metrics: Metrics, stop: threading.Event
+    live: LiveSettings, store: SqliteStore, http: httpx.Client, metrics: Metrics, stop: threading.Event
 ) -> None:
+    """Make pass after pass. Raises `StateError` when the store fails."""
+    actuator = LocalActuator(lambda: live.now, http)
+    reconciler = Reconciler(
+        store, actuator, lambda: _registry(live.now, http), lambda: _moment(store, live.now), Errands()
+    )
     while not stop.is_set():
         live.refresh()
         began = time.monotonic()
-        try:
-            seen = store.version()
-            pace = reconciler.run()
-            metrics.passed(store.endpoints(), reconciler.failures, time.monotonic() - began)
-            _wait(store, seen, {"now": 0.0, "soon": LOOK_SECONDS, "later": live.now.interval}[pace], stop)
-        except MlplatError as error:
-            log.warning("%s", error.message)
-            stop.wait(live.now.interval)
+        store.check()
+        seen = store.version()
+        pace = reconciler.run()
+        metrics.passed(store.endpoints(), reconciler.failures, time.monotonic() - began)
+        _wait(store, seen, {"now": 0.0, "soon": LOOK_SECONDS, "later": live.now.interval}[pace], stop)
 
 
 def _wait(store: SqliteStore, seen: int, seconds: float, stop: threading.Event) -> None:
@@ -102,5 +118,5 @@ def _registry(settings: Settings, http: httpx.Client) -> MlflowRegistry:
     return MlflowRegistry(settings.tracking, settings.state / "models", http)
 
 
-def _moment(settings: Settings) -> Moment:
-    return Moment(time.time(), settings.now_by().now())
+def _moment(store: SqliteStore, settings: Settings) -> Moment:
+    return Moment(store.seconds(), settings.now_by().now())

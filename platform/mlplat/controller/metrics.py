@@ -39,10 +39,16 @@ class Metrics:
             ["endpoint"], registry=self.registry,
         )  # fmt: skip
         self.last_pass = time.monotonic()
+        self.trouble = ""
+        """Why no pass can be made at the moment."""
+
+    def failed(self, trouble: str) -> None:
+        """Take note that no pass can be made."""
+        self.trouble = trouble
 
     def passed(self, endpoints: Iterable[Endpoint], failures: dict[str, int], seconds: float) -> None:
         """Take note of a pass."""
-        self.last_pass = time.monotonic()
+        self.last_pass, self.trouble = time.monotonic(), ""
         self.passes.inc()
         self.seconds.observe(seconds)
         for gauge in (self.phase, self.weight, self.failures):
@@ -64,9 +70,9 @@ def application(metrics: Metrics, interval: Callable[[], float]) -> Wsgi:
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/health":
             return page(environ, start)
-        alive = metrics.is_alive(interval())
-        start("200 OK" if alive else "503 Service Unavailable", [("Content-Type", "text/plain")])
-        return [b"ok\n" if alive else b"no pass was made lately\n"]
+        wrong = metrics.trouble or ("" if metrics.is_alive(interval()) else "no pass was made lately")
+        start("503 Service Unavailable" if wrong else "200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{wrong or 'ok'}\n".encode()]
 
     return answer
 

@@ -1,8 +1,8 @@
 """One look at everything, and the next small step for each endpoint.
 
 A pass makes what runs agree with the documents, then observes, then writes the next status: an intent, which the next
-pass makes so. Nothing is remembered in between but when to try again, so the controller may end at any point and
-whoever comes next goes on from the documents.
+pass makes so. Nothing is remembered in between but when to try again, what is asked of the registry at the moment, and
+when a process last answered; so the controller may end at any point, and whoever comes next goes on from the documents.
 """
 
 from __future__ import annotations
@@ -10,21 +10,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TypeVar
 
 from mlplat import bundle
-from mlplat.bundle import BundleError
+from mlplat.bundle import BundleError, Contract
 from mlplat.controller import smoke, transitions
-from mlplat.controller.actuator import Actuator
+from mlplat.controller.actuator import Actuator, Condition
 from mlplat.controller.decision import decide
 from mlplat.controller.document import MOVING, PROCESS, Endpoint, Event, Phase, Revision, Rollout, Status
+from mlplat.controller.errands import Errands
 from mlplat.controller.gateway import Upstream, plan
-from mlplat.controller.registry import NoSuchVersionError, Registry
-from mlplat.controller.store import Store, SupersededError
+from mlplat.controller.registry import GateReport, Registry, Version
+from mlplat.controller.silence import Silence
+from mlplat.controller.store import MEND, Store, SupersededError
 from mlplat.controller.transitions import Moment, Note, Step
 from mlplat.controller.window import Window
-from mlplat.errors import MlplatError, RefusedError, UnreachableError
+from mlplat.errors import MlplatError, RefusedError, StateError, UnreachableError
 from mlplat.labels import Name
+from mlplat.tracking import AbsentError
 
 START_SECONDS = 90.0
 """From start to ready. Loading scikit-learn and a model takes 1-3 s; a busy computer many times that."""
@@ -35,6 +39,7 @@ DRAIN_MOST_SECONDS = 35.0
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 30.0
 
+T = TypeVar("T")
 Pace = Literal["now", "soon", "later"]
 """How soon to look again: something was just written, something is under way, or nothing is."""
 
@@ -47,6 +52,8 @@ class _Patience:
 
     failures: int = 0
     next_try: float = 0.0
+    trouble: str = ""
+    """What a person is told meanwhile."""
 
     def failed(self, now: float) -> None:
         self.next_try = now + min(FIRST_RETRY_SECONDS * 2**self.failures, LAST_RETRY_SECONDS)
@@ -57,18 +64,26 @@ class Reconciler:
     """The one writer of statuses."""
 
     def __init__(
-        self, store: Store, actuator: Actuator, registry: Callable[[], Registry], moment: Callable[[], Moment]
+        self,
+        store: Store,
+        actuator: Actuator,
+        registry: Callable[[], Registry],
+        moment: Callable[[], Moment],
+        errands: Errands | None = None,
     ) -> None:
         self._store = store
         self._actuator = actuator
         self._registry = registry
         self._moment = moment
         self._patience: dict[tuple[str, ...], _Patience] = {}
+        self._errands = errands or Errands()
+        self._silence = Silence()
         self.failures: dict[str, int] = {}
         """Passes that failed, by endpoint."""
 
     def run(self) -> Pace:
         """Make one pass; tell when another one should follow. Raises `StateError` when the store fails."""
+        self._refuse_unknown_owners()
         moved = self._accept_wishes()
         endpoints = self._store.endpoints()
         sound = [endpoint for endpoint in endpoints if self._tried(endpoint, self._act)]
@@ -79,10 +94,20 @@ class Reconciler:
             moved = self._tried(endpoint, self._advance) or moved
         if moved:
             return "now"
-        if any(_in_motion(endpoint) for endpoint in endpoints):
+        if any(self._in_motion(endpoint) for endpoint in endpoints) or not self._errands.idle:
             return "soon"
         self._registry().prune({item.digest for endpoint in endpoints for item in endpoint.status.revisions})
         return "later"
+
+    def _refuse_unknown_owners(self) -> None:
+        """Raise `StateError` rather than end processes and routes of endpoints that the store has lost."""
+        unknown = [str(owner) for owner in self._actuator.owners() if not self._store.knows(owner)]
+        if unknown:
+            raise StateError(
+                f"the endpoint store has never heard of {', '.join(unknown)}, whose processes are kept here: the file "
+                "is not the one that was",
+                hint=MEND,
+            )
 
     def _accept_wishes(self) -> bool:
         new = [item for item in self._store.endpoints() if item.status.observed_generation != item.spec.generation]
@@ -121,13 +146,41 @@ class Reconciler:
     def _advance(self, endpoint: Endpoint) -> bool:
         """Observe, and take the next step; tell whether there was one."""
         calm = endpoint.model_copy(update={"status": endpoint.status.model_copy(update={"trouble": ""})})
-        step = self._housekeeping(calm) or self._progress(calm)
-        if step is None and endpoint.status.trouble:
-            step = Step(calm.status)
-        self._heal(endpoint)
+        step = self._heal(calm) or self._housekeeping(calm) or self._progress(calm)
+        trouble = self._trouble(endpoint)
+        if step is None and endpoint.status.trouble != trouble:
+            step = Step(endpoint.status.model_copy(update={"trouble": trouble}))
         if step is not None:
             return self._save(endpoint, step)
         return self._mirror(endpoint)
+
+    def _trouble(self, endpoint: Endpoint) -> str:
+        waiting = self._patience.get(("ask", endpoint.spec.name, endpoint.status.phase))
+        return waiting.trouble if waiting else ""
+
+    def _asked(self, endpoint: Endpoint, call: Callable[[], T]) -> T | None:
+        """Have something made beside the loop that the present phase waits for; return what it brings once it does.
+
+        What fails for now is tried again, ever more rarely; only a refusal is raised.
+        """
+        name, phase = endpoint.spec.name, endpoint.status.phase
+        key = ("ask", name, phase)
+        if not self._due(key):
+            return None
+        try:
+            found = self._errands.ask((name, str(endpoint.spec.generation), phase), call)
+        except (RefusedError, BundleError):
+            self._patience.pop(key, None)
+            raise
+        except (MlplatError, OSError) as error:
+            trouble = error.message if isinstance(error, MlplatError) else str(error)
+            self._failed(key, trouble)
+            self.failures[name] = self.failures.get(name, 0) + 1
+            log.warning("%s: %s", name, trouble)
+            return None
+        if found is not None:
+            self._patience.pop(key, None)
+        return found
 
     def _progress(self, endpoint: Endpoint) -> Step | None:
         handlers: dict[Phase, Callable[[Endpoint], Step | None]] = {
@@ -141,25 +194,39 @@ class Reconciler:
         handler = handlers.get(endpoint.status.phase)
         return handler(endpoint) if handler else None
 
-    def _resolve(self, endpoint: Endpoint) -> Step:
-        model, number = Name.parse(endpoint.spec.model), endpoint.spec.version
+    def _resolve(self, endpoint: Endpoint) -> Step | None:
+        model, number, registry = Name.parse(endpoint.spec.model), endpoint.spec.version, self._registry()
+
+        def look_up() -> tuple[Version, GateReport | None]:
+            version = registry.version(model, number)
+            return version, registry.gate_report(version)
+
         try:
-            version = self._registry().version(model, number)
-            report = self._registry().gate_report(version)
+            found = self._asked(endpoint, look_up)
         except RefusedError as error:
             return transitions.give_up(endpoint.status, "refused", error.message, self._moment())
-        return transitions.admit(endpoint, version, report, self._moment())
+        return transitions.admit(endpoint, *found, self._moment()) if found else None
 
-    def _fetch(self, endpoint: Endpoint) -> Step:
-        status, moment, revision = endpoint.status, self._moment(), _challenger(endpoint)
+    def _fetch(self, endpoint: Endpoint) -> Step | None:
+        status, moment, revision, registry = endpoint.status, self._moment(), _challenger(endpoint), self._registry()
+
+        def fetch() -> tuple[Path, str, Contract]:
+            folder, digest = registry.fetch(revision.source, revision.digest)
+            return folder, digest, bundle.read_contract(folder)
+
         try:
-            folder, digest = self._registry().fetch(revision.source, revision.digest)
-            contract = bundle.read_contract(folder)
+            found = self._asked(endpoint, fetch)
         except (RefusedError, BundleError) as error:
             return transitions.fail(status, f"cannot be served: {error.message}", moment)
+        if found is None:
+            return None
+        folder, digest, contract = found
         if f"{contract.project}/{contract.model}" != endpoint.spec.model:
             made_for = f"{contract.project}/{contract.model}"
             return transitions.fail(status, f"is a bundle of {made_for}, not of {endpoint.spec.model}", moment)
+        if odd := revision.log.unknown(column.name for column in contract.columns):
+            said = f"has no column `{odd[0]}`, which `prediction_log` in mlplat.yaml keeps out of the log"
+            return transitions.fail(status, f"{said}; it has {', '.join(c.name for c in contract.columns)}", moment)
         return transitions.fetched(status, folder, digest, self._actuator.free_port(self._ports()), moment)
 
     def _ports(self) -> list[int]:
@@ -173,6 +240,7 @@ class Reconciler:
     def _await_ready(self, endpoint: Endpoint) -> Step | None:
         status, moment, revision = endpoint.status, self._moment(), _challenger(endpoint)
         condition = self._actuator.condition(endpoint.name, revision)
+        self._hangs(endpoint, revision, condition)  # it is heard of from its first answer on
         replaced = bool(revision.pid and condition.pid and condition.pid != revision.pid)
         if condition.state == "dead" or replaced:
             words = self._actuator.last_words(endpoint.name, revision) or condition.detail
@@ -210,6 +278,8 @@ class Reconciler:
         if condition.state == "dead":
             words = self._actuator.last_words(endpoint.name, challenger) or condition.detail
             return transitions.give_up(status, "breached", f"its process ended:\n{words}", moment)
+        if (lasted := self._hangs(endpoint, challenger, condition)) is not None:
+            return transitions.give_up(status, "breached", f"it hangs: no answer for {lasted:.0f} s", moment)
         against, remark = comparison(rollout, endpoint.spec.policy.min_requests)
         elapsed = max(0.0, moment.seconds - rollout.started)
         judgement = decide(against, rollout.challenger, endpoint.spec.policy, elapsed)
@@ -234,7 +304,8 @@ class Reconciler:
     def _housekeeping(self, endpoint: Endpoint) -> Step | None:
         """Take revisions a step further to their end, once the gateway no longer needs them."""
         status, moment = endpoint.status, self._moment()
-        if status.bake_until is not None and moment.seconds >= status.bake_until:
+        # Whoever stands in is kept until the champion answers again.
+        if status.bake_until is not None and moment.seconds >= status.bake_until and status.standing_in is None:
             return transitions.baked(status, moment)
         for revision in status.revisions:
             if revision.state == "draining" and self._is_drained(endpoint, revision, moment):
@@ -250,26 +321,60 @@ class Reconciler:
         upstream = Upstream(endpoint.name, revision.label, revision.port)
         return waited > DRAIN_MOST_SECONDS or self._actuator.active(upstream) == 0
 
-    def _heal(self, endpoint: Endpoint) -> None:
-        """Start again, ever more rarely, what serves or may be returned to and supervision gave up."""
+    def _heal(self, endpoint: Endpoint) -> Step | None:
+        """Start again, ever more rarely, what serves or may be returned to and hangs, or was given up."""
         status = endpoint.status
-        for revision in filter(None, map(status.revision, (status.champion, status.previous))):
+        numbers = dict.fromkeys((status.champion, status.previous))
+        shown = [item for item in map(status.revision, numbers) if item and item.state == "ready"]
+        conditions = {item.number: self._actuator.condition(endpoint.name, item) for item in shown}
+        reasons = {item.number: self._reason(endpoint, item, conditions[item.number]) for item in shown}
+        relief = self._relieve(status, conditions, reasons)
+        if relief is not None:
+            return relief
+        for revision in shown:
             key = ("revive", endpoint.spec.name, revision.label)
-            if revision.state != "ready" or not self._due(key):
-                continue
-            condition = self._actuator.condition(endpoint.name, revision)
-            if condition.state == "ready":
+            if conditions[revision.number].state == "ready":
                 self._patience.pop(key, None)
-            elif condition.state == "dead":
+            elif (reason := reasons[revision.number]) and self._due(key):
+                # What keeps failing is told once.
+                told = key in self._patience
                 self._failed(key)
-                self._revive(endpoint, revision, condition.detail)
+                if self._revive(endpoint, revision, conditions[revision.number], reason) and not told:
+                    return transitions.restarted(status, revision, reason)
+        return None
 
-    def _revive(self, endpoint: Endpoint, revision: Revision, detail: str) -> None:
-        log.warning("%s: %s ended and is started again: %s", endpoint.name, revision.label, detail)
+    def _reason(self, endpoint: Endpoint, revision: Revision, condition: Condition) -> str:
+        """Say why a revision has to be started again; empty when it need not."""
+        if condition.state == "dead":
+            return "ended" + (f" ({condition.detail})" if condition.detail else "")
+        lasted = self._hangs(endpoint, revision, condition)
+        return f"hung: no answer for {lasted:.0f} s" if lasted is not None else ""
+
+    def _hangs(self, endpoint: Endpoint, revision: Revision, condition: Condition) -> float | None:
+        return self._silence.lasts((endpoint.spec.name, revision.label), condition, self._moment().seconds)
+
+    def _relieve(self, status: Status, conditions: dict[int, Condition], reasons: dict[int, str]) -> Step | None:
+        """Have the previous revision stand in for a champion that does not answer, and stand back when it does."""
+        champion, previous = status.champion, status.previous
+        if status.standing_in is not None:
+            whole = champion is None or champion not in conditions or conditions[champion].state == "ready"
+            return transitions.stand_back(status) if whole else None
+        if champion is None or previous is None or champion == previous or not reasons.get(champion):
+            return None
+        answers = previous in conditions and conditions[previous].state == "ready"
+        return transitions.stand_in(status, reasons[champion]) if answers else None
+
+    def _revive(self, endpoint: Endpoint, revision: Revision, condition: Condition, reason: str) -> bool:
+        log.warning("%s: %s %s and is started again", endpoint.name, revision.label, reason)
         try:
-            self._actuator.revive(endpoint.name, revision)
+            if condition.state == "dead":
+                self._actuator.revive(endpoint.name, revision)
+            else:
+                self._actuator.restart(endpoint.name, revision)
         except MlplatError as error:
             log.warning("%s: %s cannot be started: %s", endpoint.name, revision.label, error.message)
+            return False
+        return True
 
     def _mirror(self, endpoint: Endpoint) -> bool:
         """Tell the registry who serves. It may be down: nothing waits for it."""
@@ -280,26 +385,23 @@ class Reconciler:
         )
         if wanted == told or not self._due(key):
             return False
+        model, registry = Name.parse(endpoint.spec.model), self._registry()
         try:
-            self._tell_registry(Name.parse(endpoint.spec.model), wanted, told)
-        except NoSuchVersionError as error:
+            mirrored = self._errands.ask(
+                (endpoint.spec.name, str(endpoint.spec.generation), "mirror"),
+                lambda: _tell_registry(registry, model, wanted, told),
+            )
+        except AbsentError as error:
             log.warning("%s: %s", endpoint.name, error.message)
+            mirrored = wanted
         except MlplatError as error:
             self._failed(key)
             log.warning("%s: aliases are told later: %s", endpoint.name, error.message)
             return False
+        if mirrored is None:
+            return False
         self._patience.pop(key, None)
-        return self._save(endpoint, Step(endpoint.status.model_copy(update={"mirrored": wanted})))
-
-    def _tell_registry(self, model: Name, wanted: dict[str, str], told: dict[str, str]) -> None:
-        registry = self._registry()
-        for alias, number in wanted.items():
-            if told.get(alias) != number:
-                registry.set_alias(model, alias, number)
-        champion = wanted.get("champion")
-        # A challenger that has become champion is none any more; a newer one that was registered since stays.
-        if "challenger" not in wanted and champion and registry.alias(model, "challenger") == champion:
-            registry.set_alias(model, "challenger", None)
+        return self._save(endpoint, Step(endpoint.status.model_copy(update={"mirrored": mirrored})))
 
     def _save(self, endpoint: Endpoint, step: Step) -> bool:
         if step.status == endpoint.status and not step.notes:
@@ -353,6 +455,7 @@ class Reconciler:
             log.warning("%s: its status cannot be written: %s", name, error.message)
 
     def _forget(self, endpoint: Endpoint) -> None:
+        self._errands.forget(endpoint.spec.name)
         for key in [key for key in self._patience if endpoint.spec.name in key]:
             del self._patience[key]
 
@@ -360,8 +463,17 @@ class Reconciler:
         waiting = self._patience.get(key)
         return waiting is None or self._moment().seconds >= waiting.next_try
 
-    def _failed(self, key: tuple[str, ...]) -> None:
-        self._patience.setdefault(key, _Patience()).failed(self._moment().seconds)
+    def _failed(self, key: tuple[str, ...], trouble: str = "") -> None:
+        patience = self._patience.setdefault(key, _Patience())
+        patience.failed(self._moment().seconds)
+        patience.trouble = trouble
+
+    def _in_motion(self, endpoint: Endpoint) -> bool:
+        """Tell whether something is expected to happen within moments."""
+        status, name = endpoint.status, endpoint.spec.name
+        ending = any(revision.state in ("draining", "stopping") for revision in status.revisions)
+        suspected = any(self._silence.is_suspected((name, revision.label)) for revision in status.revisions)
+        return status.phase in (*MOVING, "deleting") or ending or suspected or status.standing_in is not None
 
     def _examples(self, revision: Revision) -> tuple[bundle.Example, ...]:
         return bundle.read_contract(self._actuator.bundle(revision)).examples
@@ -386,8 +498,13 @@ def _with_pid(status: Status, revision: Revision, pid: int) -> Status:
     return status.model_copy(update={"revisions": tuple(revisions)})
 
 
-def _in_motion(endpoint: Endpoint) -> bool:
-    """Tell whether something is expected to happen within moments."""
-    status = endpoint.status
-    ending = any(revision.state in ("draining", "stopping") for revision in status.revisions)
-    return status.phase in (*MOVING, "deleting") or ending
+def _tell_registry(registry: Registry, model: Name, wanted: dict[str, str], told: dict[str, str]) -> dict[str, str]:
+    """Point aliases at who serves; return what was told."""
+    for alias, number in wanted.items():
+        if told.get(alias) != number:
+            registry.set_alias(model, alias, number)
+    champion = wanted.get("champion")
+    # A challenger that has become champion is none any more; a newer one that was registered since stays.
+    if "challenger" not in wanted and champion and registry.alias(model, "challenger") == champion:
+        registry.set_alias(model, "challenger", None)
+    return wanted

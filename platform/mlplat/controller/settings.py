@@ -47,6 +47,8 @@ class Settings(BaseModel):
     """Seconds after which a part is written even when it is not full."""
     log_keep_bytes: int = 500_000_000
     """Bytes of predictions kept a revision; older parts are removed."""
+    log_keep_seconds: float | None = None
+    """Seconds after which a part of predictions is removed; None for as long as its size allows."""
     service_log_bytes: int = 10_000_000
     """Bytes after which a model server's own log is rotated."""
     service_log_backups: int = 3

@@ -39,7 +39,7 @@ class Moment:
     """One instant by both clocks."""
 
     seconds: float
-    """Since the epoch, by the computer: what durations go by."""
+    """Since the epoch, by a clock that nobody sets (`mlplat.controller.steady`): what durations go by."""
     shown: datetime
     """By the platform's clock: what people read."""
 
@@ -119,7 +119,7 @@ def admit(endpoint: Endpoint, version: Version, report: GateReport | None, momen
     revision = Revision(
         number=status.last_revision + 1, model=spec.model, version=version.number, digest=version.digest,
         source=version.source, port=0, state="fetching", since=moment.seconds, created=moment.shown,
-        forced=bool(problem),
+        forced=bool(problem), log=spec.log,
     )  # fmt: skip
     status = _update(
         status,
@@ -221,6 +221,7 @@ def promote(spec: EndpointSpec, status: Status, moment: Moment) -> Step:
         challenger=None if status.challenger == challenger.number else status.challenger,
         previous=champion.number if champion else None,
         weight=0,
+        standing_in=None,
         bake_until=moment.seconds + spec.policy.bake_seconds if bakes else None,
     )
     text = f"{_named(challenger)} serves"
@@ -262,6 +263,27 @@ def baked(status: Status, moment: Moment) -> Step:
         champion = status.revision(status.champion)
         status = enter(status, "serving", f"{_named(champion)} serves" if champion else "", moment)
     return Step(status, tuple(notes))
+
+
+def stand_in(status: Status, reason: str) -> Step:
+    """Have the previous revision answer while the champion is started again."""
+    champion, previous = status.revision(status.champion), status.revision(status.previous)
+    if champion is None or previous is None:
+        raise ValueError("a champion and the one before it are there")
+    note = Note("stood in", f"{_named(previous)} answers while {_named(champion)} is started again: it {reason}")
+    return Step(_update(status, standing_in=previous.number), (note,))
+
+
+def stand_back(status: Status) -> Step:
+    """Have the champion answer again."""
+    champion = status.revision(status.champion)
+    note = Note("back", f"{_named(champion)} answers again" if champion else "nothing is left to stand in for")
+    return Step(_update(status, standing_in=None), (note,))
+
+
+def restarted(status: Status, revision: Revision, reason: str) -> Step:
+    """Tell that a process was ended and is started again."""
+    return Step(status, (Note("restarted", f"{_named(revision)} {reason} and is started again"),))
 
 
 def retire(status: Status, number: int | None, moment: Moment) -> Status:

@@ -8,14 +8,29 @@ from __future__ import annotations
 from mlplat.controller.document import MOVING, PREPARING, Action, Endpoint, EndpointSpec, Force, Revision
 from mlplat.errors import RefusedError
 from mlplat.labels import Name
+from mlplat.spec.privacy import LoggedColumns
 from mlplat.spec.rollout import RolloutPolicy
 
 
 def deploy(
-    name: Name, model: Name, version: str, policy: RolloutPolicy, *, by: str, force: Force | None = None
+    name: Name,
+    model: Name,
+    version: str,
+    policy: RolloutPolicy,
+    *,
+    by: str,
+    force: Force | None = None,
+    log: LoggedColumns | None = None,
+    present: Endpoint | None = None,
 ) -> EndpointSpec:
-    """Wish for a version of a model to serve."""
-    return EndpointSpec(name=str(name), model=str(model), version=version, policy=policy, force=force, by=by)
+    """Wish for a version of a model to serve.
+
+    Without a `log`, which is a project's to say, what was said before for the same model stays: a column does not get
+    into the log because somebody deployed from another folder.
+    """
+    if log is None:
+        log = present.spec.log if present and present.spec.model == str(model) else LoggedColumns()
+    return EndpointSpec(name=str(name), model=str(model), version=version, policy=policy, force=force, by=by, log=log)
 
 
 def promote(present: Endpoint | None, name: Name, *, by: str, reason: str) -> EndpointSpec:

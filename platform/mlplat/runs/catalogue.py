@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
-from mlplat.errors import MlplatError, UnreachableError, UsageError
+from mlplat.errors import MlplatError, UsageError
 from mlplat.labels import Name
+from mlplat.tracking import AbsentError, Tracking
 
-PAGE = 200  # versions in one answer of the registry
 REPORT = "gate/report.json"
+SECONDS = 10.0
+"""For one answer: a person waits."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Version:
     """What the gate said when it was registered: `passed`, or nothing."""
     commit: str | None
     run: str
+    format: str | None = None
+    """In which format it is served: `onnx` or `skops`."""
+    format_reason: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -38,15 +43,14 @@ class Catalogue:
     """Reads the registry of one tracking server. Every method raises `UnreachableError` when it does not answer."""
 
     def __init__(self, tracking: str) -> None:
-        self._tracking = tracking.rstrip("/")
         # Loopback addresses never go through a proxy.
-        self._http = httpx.Client(base_url=self._tracking, timeout=10, trust_env=False)
+        self._server = Tracking(tracking, httpx.Client(trust_env=False), seconds=SECONDS)
 
     def versions(self, model: Name | None = None) -> list[Version]:
         """Return the versions of one model, or of all that mlplat registered; newest first within a model."""
         wanted = {"filter": f"name='{model.id}'"} if model else {}
         aliases = self._aliases(wanted)
-        found = self._pages("model-versions/search", "model_versions", wanted)
+        found = self._server.search("model-versions/search", "model_versions", **wanted)
         made = [self._version(each, aliases.get(each["name"], [])) for each in found if "." in each["name"]]
         return sorted(made, key=lambda each: (each.model, -int(each.version)))
 
@@ -60,15 +64,16 @@ class Catalogue:
 
     def report(self, version: Version) -> dict[str, Any] | None:
         """Return a version's gate report; None when its run holds none."""
-        answer = self._send("/get-artifact", {"run_uuid": version.run, "path": REPORT}, missing=True)
         try:
-            report = answer.json() if answer else None
+            report = json.loads(self._server.run_file(version.run, REPORT)) if version.run else None
+        except AbsentError:
+            return None
         except ValueError as error:
             raise MlplatError(f"the gate report of {version.model} version {version.version} is no JSON") from error
         return report if isinstance(report, dict) else None
 
     def _aliases(self, wanted: dict[str, str]) -> dict[str, list[dict[str, str]]]:
-        found = self._pages("registered-models/search", "registered_models", wanted)
+        found = self._server.search("registered-models/search", "registered_models", **wanted)
         return {each["name"]: each.get("aliases", []) for each in found}
 
     def _version(self, found: dict[str, Any], aliases: list[dict[str, str]]) -> Version:
@@ -82,31 +87,14 @@ class Catalogue:
             gate=tags.get("mlplat.gate"),
             commit=tags.get("mlplat.commit"),
             run=found.get("run_id", ""),
+            format=tags.get("mlplat.format"),
+            format_reason=tags.get("mlplat.format_reason"),
             metrics=self._metrics(found.get("run_id", "")),
         )
 
     def _metrics(self, run: str) -> dict[str, float]:
-        answer = self._send("/api/2.0/mlflow/runs/get", {"run_id": run}, missing=True) if run else None
-        logged = answer.json()["run"]["data"].get("metrics", []) if answer else []
-        return {metric["key"]: metric["value"] for metric in sorted(logged, key=lambda metric: metric["key"])}
-
-    def _pages(self, route: str, key: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-        token: str | None = ""
-        while token is not None:
-            page = {**query, "max_results": str(PAGE), **({"page_token": token} if token else {})}
-            answer = self._send(f"/api/2.0/mlflow/{route}", page)
-            document: dict[str, Any] = answer.json() if answer else {}
-            yield from document.get(key, [])
-            token = document.get("next_page_token") or None
-
-    def _send(self, path: str, query: dict[str, str], *, missing: bool = False) -> httpx.Response | None:
         try:
-            answer = self._http.get(path, params=query)
-            if missing and answer.status_code == httpx.codes.NOT_FOUND:
-                return None
-            return answer.raise_for_status()
-        except httpx.HTTPError as error:
-            raise UnreachableError(
-                f"the registry at {self._tracking} does not answer: {error}",
-                hint="`mlplat up` starts it, `mlplat status` shows what runs",
-            ) from error
+            logged = self._server.get("runs/get", run_id=run)["run"]["data"].get("metrics", []) if run else []
+        except AbsentError:
+            logged = []
+        return {metric["key"]: metric["value"] for metric in sorted(logged, key=lambda metric: metric["key"])}

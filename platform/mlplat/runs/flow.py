@@ -13,7 +13,7 @@ from typing import Any
 from mlplat import clock, environment
 from mlplat.contracts import Connection
 from mlplat.errors import UsageError
-from mlplat.runs.store import Run
+from mlplat.runs.store import RESULT, Run
 
 FLOWS = "flows"
 
@@ -31,6 +31,10 @@ class Request:
     """`train-start`, `train-end`, `holdout-start`, `holdout-end`: exact dates instead of `until`'s."""
     step: str | None = None
     """Step from which the last failed run goes on, with that run's parameters."""
+    resumes: bool = False
+    """Whether a run goes on behind the steps that it has finished."""
+    origin: int | None = None
+    """Which one, or the newest that did not end well."""
 
     def options(self) -> list[str]:
         """Return the flow's own options: only what was asked for, since a flow need not have all of them."""
@@ -62,8 +66,8 @@ def command(python: Path, file: Path, request: Request, run: Run, origin: str | 
     """Return the command of a run under Metaflow; with `origin`, the one that goes on from that Metaflow run."""
     base = [str(python), str(file), "--no-pylint", "--datastore", "local", "--metadata", "local"]
     number = ["--run-id-file", str(run.metaflow_file)]
-    if request.step:
-        return [*base, "resume", request.step, "--origin-run-id", str(origin), *number]
+    if request.step or request.resumes:
+        return [*base, "resume", *([request.step] if request.step else []), "--origin-run-id", str(origin), *number]
     return [*base, "run", *number, *request.options()]
 
 
@@ -72,8 +76,8 @@ def debug_command(python: Path, package: str, request: Request) -> list[str]:
     return [str(python), "-m", package, request.flow, *request.options(), "--pdb"]
 
 
-def variables(connection: Connection, python: Path, *, result: Path) -> dict[str, str]:
-    """Return the environment of a run.
+def variables(connection: Connection, python: Path, *, result: Path, key: str = "") -> dict[str, str]:
+    """Return the environment of a run; `key` marks what it registers.
 
     Settings of Metaflow that lie around (a profile, another datastore) do not reach it; its own MLflow and loopback
     addresses never go through a proxy.
@@ -84,12 +88,16 @@ def variables(connection: Connection, python: Path, *, result: Path) -> dict[str
     own = {
         "MLFLOW_TRACKING_URI": connection.tracking,
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # A server that was killed is back within seconds: it is asked again for half a minute.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": kept.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5"),
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": kept.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
         "DO_NOT_TRACK": "1",
         "METAFLOW_USER": _user(),
         "METAFLOW_HOME": str(result.parent / "no-metaflow-settings"),
         "MLPLAT_PLATFORM": connection.platform,
         "MLPLAT_STACK": connection.stack,
-        "MLPLAT_RESULT": str(result),
+        RESULT: str(result),
+        "MLPLAT_RUN": key,
         "NO_PROXY": direct,
         "no_proxy": direct,
         "PATH": os.pathsep.join([str(python.parent), kept.get("PATH", os.defpath)]),

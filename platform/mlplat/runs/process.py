@@ -40,7 +40,7 @@ def execute(
             stderr=subprocess.STDOUT,
             process_group=0,
         )
-    run.save(pid=child.pid, pid_started=psutil.Process(child.pid).create_time())
+    run = run.started_as(child.pid)
     with _passing_on(run, child), run.log.open("rb") as output:
         try:
             while child.poll() is None:
@@ -92,12 +92,13 @@ def cancel(run: Run) -> bool:
     if process is None:
         return False
     run.cancel_file.touch()
+    group = os.getpgid(process.pid)
     for number, seconds in PATIENCE:
-        _signal(process.pid, number)
+        _signal(group, number)
         with contextlib.suppress(psutil.TimeoutExpired):
             process.wait(seconds or None)
             break
-    _signal(process.pid, signal.SIGKILL)
+    _signal(group, signal.SIGKILL)
     return True
 
 

@@ -79,7 +79,8 @@ class _Step:
         if failed or not self.last:
             return "failed" if failed else "not finished"
         many = f"  ({self.tasks} tasks)" if self.tasks > 1 else ""
-        return f"{(self.last - self.began).total_seconds():.1f} s{many}"
+        # Metaflow's times are the computer's clock's, which may have been set back meanwhile.
+        return f"{max(0.0, (self.last - self.began).total_seconds()):.1f} s{many}"
 
 
 def plain(line: str) -> str:

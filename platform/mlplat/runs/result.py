@@ -13,6 +13,8 @@ def describe(result: Values) -> list[str]:
     lines = [_headline(result)]
     if how := (result.get("split") or {}).get("how"):
         lines.append(f"split {how}")
+    if served := result.get("served"):
+        lines.append(f"served as {served.get('format')}: {served.get('reason')}")
     if metrics := result.get("metrics"):
         lines += ["", "metrics", *(f"  {name:<20} {score(value)}" for name, value in metrics.items())]
     if gate := result.get("gate"):

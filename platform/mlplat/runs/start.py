@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from pathlib import Path
 
 import httpx
 
 from mlplat.contracts import Connection
-from mlplat.errors import UnreachableError
+from mlplat.errors import MlplatError, UnreachableError
+from mlplat.files import write_atomic
 from mlplat.runs import flow, process
 from mlplat.runs.flow import Request
 from mlplat.runs.progress import Steps
@@ -33,10 +36,13 @@ def begin(project: Path, connection: Connection, request: Request) -> tuple[Run,
 
     Raises `UsageError` when it is to go on and there is nothing to go on from.
     """
-    runs = Runs(project)
-    origin = runs.last_unfinished(request.flow).metaflow_id if request.step else None
-    arguments = ["--from", request.step] if request.step else request.options()
-    return runs.begin(request.flow, arguments, platform=connection.platform, stack=connection.stack), origin
+    runs, origin = Runs(project), None
+    arguments = request.options()
+    if request.step or request.resumes:
+        origin = runs.unfinished(request.origin) if request.origin else runs.last_unfinished(request.flow)
+        arguments = ["--from", request.step] if request.step else ["resume", str(origin.record.id)]
+    run = runs.begin(request.flow, arguments, platform=connection.platform, stack=connection.stack, origin=origin)
+    return run, origin.metaflow_id if origin else None
 
 
 def carry_out(
@@ -51,11 +57,20 @@ def carry_out(
         run,
         flow.command(python, file, request, run, origin),
         folder=project,
-        variables=flow.variables(connection, python, result=run.result_file),
+        variables=flow.variables(connection, python, result=run.result_file, key=run.record.key),
         line=steps.read,
     )
     steps.close()
+    if code == 0 and run.record.origin and not run.result_file.exists():
+        _take_over_result(project, run)
     return run.save(status=ended(run, code), exit_code=code, seconds=round(time.monotonic() - began, 1))
+
+
+def _take_over_result(project: Path, run: Run) -> None:
+    """Let a run that had nothing left to do but to end come to what the one before it did."""
+    with contextlib.suppress(MlplatError):
+        if result := Runs(project).get(run.record.origin or 0).result():
+            write_atomic(run.result_file, json.dumps(result, indent=2) + "\n")
 
 
 def debug(project: Path, package: str, python: Path, connection: Connection, request: Request) -> int:

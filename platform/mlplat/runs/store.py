@@ -2,12 +2,17 @@
 
 A folder holds `run.json` (the record), `log.txt` (all the flow's output), `result.json` (written by the flow) and
 `metaflow-run` (Metaflow's own number). A run goes on when the command that started it was killed, so whether it is
-alive is asked of its process, known by number and start time.
+alive is asked of its process, known by number and by when it started, counted from the computer's own start: nobody
+sets that clock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +21,16 @@ from typing import Any, Literal
 import psutil
 
 import mlplat
-from mlplat.errors import MlplatError, UsageError
+from mlplat.boot import boot
+from mlplat.errors import MlplatError, StateError, UsageError
 from mlplat.files import write_atomic
+from mlplat.uptime import age, uptime
 
 FOLDER = ".mlplat/runs"
+RESULT = "MLPLAT_RESULT"
+"""Variable that every process of a run has: where it writes its result, and what it is known by."""
+SAME_SECONDS = 1.0
+"""By which two looks at when a process started may differ."""
 
 Status = Literal["running", "registered", "done", "refused", "failed", "cancelled", "interrupted"]
 """`done` is a flow that registers nothing; `interrupted` one whose process vanished without a result."""
@@ -43,6 +54,16 @@ class Record:
     pid: int | None = None
     """Leader of the run's process group."""
     pid_started: float | None = None
+    """Seconds from the computer's start to its own; of a run without `boot`, seconds since the epoch."""
+    boot: str | None = None
+    """Which start of the computer."""
+    starter: int | None = None
+    """Process that began the run."""
+    starter_started: float | None = None
+    key: str = ""
+    """What is registered carries it, so that a run which goes on from this one registers nothing twice."""
+    origin: int | None = None
+    """Run that this one goes on from."""
     mlplat: str = mlplat.__version__
     version: int = 1
 
@@ -86,8 +107,13 @@ class Run:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise MlplatError(f"{self.result_file}: is no JSON: {error}") from error
-        return read if isinstance(read, dict) else None
+            raise MlplatError(
+                f"{self.result_file}: is no JSON: {error}",
+                hint=f"remove it: what the run came to stands in {self.log} as well",
+            ) from error
+        if not isinstance(read, dict):
+            raise MlplatError(f"{self.result_file}: holds no result", hint=f"remove it; {self.log} says the same")
+        return read
 
     def save(self, **changes: Any) -> Run:
         """Record changes; return the run with them."""
@@ -96,21 +122,57 @@ class Run:
         return Run(self.folder, record)
 
     def process(self) -> psutil.Process | None:
-        """Return the run's process while it lives."""
-        if self.record.pid is None or self.record.status != "running":
+        """Return the run's process while it lives, or one of its tasks that has outlived it."""
+        record = self.record
+        if record.status != "running":
             return None
-        try:
-            process = psutil.Process(self.record.pid)
-            same = abs(process.create_time() - (self.record.pid_started or 0)) < 1
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
-            return None
+        with contextlib.suppress(psutil.Error):
+            if record.pid is not None and is_same(record.pid, record.pid_started, record.boot):
+                process = psutil.Process(record.pid)
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    return process
+        return self._left()
+
+    def _left(self) -> psutil.Process | None:
+        """Return a process of the run that is known by its environment alone.
+
+        There is one when the starter was killed before it wrote the number down, and when the run's own was killed.
+        """
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get(RESULT) == str(self.result_file):
+                    return process
+        return None
+
+    def started_as(self, pid: int) -> Run:
+        """Record the run's process."""
+        return self.save(pid=pid, pid_started=_started(pid), boot=boot())
 
     def settled(self) -> Run:
         """Return the run with the status it has by now, should whoever started it have gone before it ended."""
-        if self.record.status != "running" or self.record.pid is None or self.process():
+        record = self.record
+        if record.status != "running":
+            return self
+        if self.process():
+            return self
+        if record.pid is None and record.starter and is_same(record.starter, record.starter_started, record.boot):
             return self
         return self.save(status=ended(self, None))
+
+
+def is_same(pid: int, started: float | None, of_boot: str | None) -> bool:
+    """Tell whether a process is the one that was recorded, and not another that has got its number."""
+    if of_boot is None:  # as mlplat 0.1 wrote it
+        return (
+            abs(psutil.Process(pid).create_time() - (started or 0)) < SAME_SECONDS if psutil.pid_exists(pid) else False
+        )
+    now = _started(pid)
+    return of_boot == boot() and now is not None and abs(now - (started or 0)) < SAME_SECONDS
+
+
+def _started(pid: int) -> float | None:
+    lived = age(pid)
+    return None if lived is None else uptime() - lived
 
 
 def ended(run: Run, exit_code: int | None) -> Status:
@@ -125,13 +187,17 @@ def ended(run: Run, exit_code: int | None) -> Status:
     return "failed" if exit_code else "done"
 
 
+UNFINISHED: tuple[Status, ...] = ("refused", "failed", "cancelled", "interrupted")
+"""Metaflow can go on from these."""
+
+
 class Runs:
     """All runs of a project."""
 
     def __init__(self, project: Path) -> None:
         self._folder = project / FOLDER
 
-    def begin(self, flow: str, arguments: list[str], *, platform: str, stack: str) -> Run:
+    def begin(self, flow: str, arguments: list[str], *, platform: str, stack: str, origin: Run | None = None) -> Run:
         """Record a new run under the next number; of two at once each gets its own."""
         self._folder.mkdir(parents=True, exist_ok=True)
         number = max(self._numbers(), default=0) + 1
@@ -142,13 +208,32 @@ class Runs:
             except FileExistsError:
                 number += 1
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        record = Record(number, flow, arguments, platform=platform, stack=stack, started=started)
+        record = Record(
+            number, flow, arguments, platform=platform, stack=stack, started=started,
+            boot=boot(), starter=os.getpid(), starter_started=_started(os.getpid()),
+            key=(origin.record.key if origin else "") or uuid.uuid4().hex,
+            origin=origin.record.id if origin else None,
+        )  # fmt: skip
         return Run(self._folder / str(number), record).save()
 
-    def all(self) -> list[Run]:
-        """Return every run, the newest first."""
-        found = (self._read(number) for number in sorted(self._numbers(), reverse=True))
-        return [run.settled() for run in found if run]
+    def all(self, damaged: Callable[[MlplatError], None] | None = None) -> list[Run]:
+        """Return every run, the newest first.
+
+        A run whose files cannot be read is left out and told to `damaged`; without it that is raised.
+        """
+        found = []
+        for number in sorted(self._numbers(), reverse=True):
+            try:
+                run = self._read(number)
+                if run:
+                    found.append(run.settled())
+                    run.result()
+            except MlplatError as error:
+                if damaged is None:
+                    raise
+                damaged(error)
+                found = [each for each in found if each.record.id != number]
+        return found
 
     def get(self, number: int) -> Run:
         """Return a run. Raises `UsageError` when there is none of that number."""
@@ -157,18 +242,26 @@ class Runs:
             raise UsageError(f"there is no run {number} in {self._folder}", hint="`mlplat run list` lists them")
         return run.settled()
 
-    def last_unfinished(self, flow: str) -> Run:
-        """Return the newest run of a flow when Metaflow can go on from it. Raises `UsageError` without one."""
-        for run in self.all():
-            if (
-                run.record.flow == flow
-                and run.metaflow_id
-                and run.record.status not in ("running", "registered", "done")
-            ):
+    def last_unfinished(self, flow: str | None = None) -> Run:
+        """Return the newest run (of one flow or any) that Metaflow can go on from. Raises `UsageError` without one."""
+        for run in self.all(damaged=lambda _: None):
+            if flow in (None, run.record.flow) and run.metaflow_id and run.record.status in UNFINISHED:
                 return run
+        of = f" of `{flow}`" if flow else ""
         raise UsageError(
-            f"no failed run of `{flow}` is left to go on from", hint=f"start a new one with `mlplat run {flow}`"
+            f"no failed run{of} is left to go on from", hint=f"start a new one with `mlplat run {flow or 'train'}`"
         )
+
+    def unfinished(self, number: int) -> Run:
+        """Return a run that Metaflow can go on from. Raises `UsageError` when it cannot, with why."""
+        run = self.get(number)
+        if run.record.status not in UNFINISHED or run.record.status == "refused":
+            hints = {"running": f"`mlplat run cancel {number}` ends it", "refused": "change something and start anew"}
+            hint = hints.get(run.record.status, f"`mlplat run {run.record.flow}` starts a new one")
+            raise UsageError(f"run {number} is {run.record.status}: there is nothing to go on from", hint=hint)
+        if not run.metaflow_id:
+            raise UsageError(f"run {number} ended before its first step", hint=f"`mlplat run {run.record.flow}`")
+        return run
 
     def _numbers(self) -> list[int]:
         if not self._folder.is_dir():
@@ -182,6 +275,7 @@ class Runs:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
-            raise MlplatError(
-                f"{folder / 'run.json'}: {error}", hint=f"remove {folder} if the run is not needed"
+            raise StateError(
+                f"{folder / 'run.json'}: is damaged: {error}",
+                hint=f"remove {folder}: what the run registered stays registered",
             ) from error

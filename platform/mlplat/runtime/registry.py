@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRACKING = "MLFLOW_TRACKING_URI"
+RUN = "MLPLAT_RUN"
+"""Variable that holds the key of a `mlplat run`, which a run that goes on from it has as well."""
 
 
 @dataclass(frozen=True)
@@ -111,22 +113,33 @@ def log(entry: Entry, *, passed: bool, register: bool = True) -> tuple[str, str 
     """Write a run down, and register its model when it passed; return the run's id and the version.
 
     What is uploaded is the bundle's own files. A refused model's run is kept without its model, and so is one that is
-    not to be registered.
+    not to be registered. Whatever was written of the same bundle before this run was killed, and resumed, is completed:
+    a bundle is registered once a run.
     """
     import mlflow
 
     kept = passed and register
 
-    mlflow.set_experiment(entry.name.id)
-    with mlflow.start_run() as run:
+    experiment, key = mlflow.set_experiment(entry.name.id), os.environ.get(RUN)
+    begun = _begun(experiment.experiment_id, key, entry.digest) if key else None
+    with mlflow.start_run(run_id=begun) as run:
+        # First of all, so that a run that is killed here is found again.
+        mlflow.set_tags({**entry.tags, **({"mlplat.run": key} if key else {})})
         mlflow.log_params(entry.params)
         mlflow.log_metrics(entry.metrics)
-        mlflow.set_tags({**entry.tags, "mlplat.status": "passed" if passed else "refused"})
+        mlflow.set_tag("mlplat.status", "passed" if passed else "refused")
         mlflow.log_dict(entry.report, "gate/report.json")
         if kept:
             mlflow.log_artifacts(str(entry.folder), "model")
         run_id = run.info.run_id
     return run_id, _register(entry, run_id) if kept else None
+
+
+def _begun(experiment: str, key: str, digest: str) -> str | None:
+    """Return the run that an earlier attempt began for the same bundle."""
+    wanted = f"tags.`mlplat.run` = '{key}' and tags.`mlplat.digest` = '{digest}'"
+    found = client().search_runs([experiment], wanted, max_results=1)
+    return str(found[0].info.run_id) if found else None
 
 
 def _register(entry: Entry, run_id: str) -> str:
@@ -139,9 +152,20 @@ def _register(entry: Entry, run_id: str) -> str:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     source = f"{registry.get_run(run_id).info.artifact_uri}/model"
-    made = registry.create_model_version(entry.name.id, source, run_id, tags={**entry.tags, "mlplat.gate": "passed"})
-    registry.set_registered_model_alias(entry.name.id, CHALLENGER, made.version)
-    return str(made.version)
+    if not _versions(registry, entry.name, run_id):
+        registry.create_model_version(entry.name.id, source, run_id, tags={**entry.tags, "mlplat.gate": "passed"})
+    # A server that is killed between the version and its answer is asked again by its client: the first one counts.
+    version, *again = _versions(registry, entry.name, run_id)
+    for number in again:
+        registry.delete_model_version(entry.name.id, str(number))
+    registry.set_registered_model_alias(entry.name.id, CHALLENGER, str(version))
+    return str(version)
+
+
+def _versions(registry: MlflowClient, name: Name, run_id: str) -> list[int]:
+    """Return the versions that a run has registered, the oldest first."""
+    found = registry.search_model_versions(f"name = '{name.id}' and run_id = '{run_id}'")
+    return sorted(int(version.version) for version in found)
 
 
 def commit(folder: Path) -> str:

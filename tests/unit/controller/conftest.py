@@ -12,15 +12,17 @@ import pytest
 
 from mlplat.bundle import Column, Contract, Example, Row
 from mlplat.controller.actuator import Condition
-from mlplat.controller.document import Endpoint, Event, Revision
+from mlplat.controller.document import Endpoint, Event, Revision, Status
+from mlplat.controller.errands import Errands
 from mlplat.controller.gateway import Plan, Upstream
 from mlplat.controller.reconcile import Reconciler
-from mlplat.controller.registry import GateReport, NoSuchVersionError, Version
+from mlplat.controller.registry import GateReport, Version
 from mlplat.controller.store import SqliteStore, Wish
 from mlplat.controller.transitions import Moment
 from mlplat.controller.window import Window
 from mlplat.errors import RefusedError, UnreachableError
 from mlplat.labels import Name
+from mlplat.tracking import AbsentError
 
 EPOCH = datetime(2013, 7, 1, tzinfo=UTC)
 LATE = Name("flights", "late")
@@ -60,11 +62,15 @@ class World:
     """Requests that met a route without a process behind it."""
     down: set[str] = field(default_factory=set)
     dead: set[str] = field(default_factory=set)
+    hung: set[str] = field(default_factory=set)
+    pids: dict[str, int] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     revived: list[str] = field(default_factory=list)
     kept_digests: set[str] = field(default_factory=set)
     calls: int = 0
     killed_at: int = -1
+    fault: BaseException = field(default_factory=Killed)
+    """What comes instead of that action: the process's end, or an error that it goes on from."""
 
     def register(self, number: str, **behaviour: Any) -> None:
         """Put a version into the registry, with a passed gate report unless told otherwise."""
@@ -83,7 +89,7 @@ class World:
         """Count an action, and end the controller's process before the one that was asked for."""
         self.calls += 1
         if self.calls == self.killed_at:
-            raise Killed
+            raise self.fault
 
     # The actuator.
 
@@ -98,6 +104,12 @@ class World:
             self.processes[endpoint] = {label: present.get(label, item) for label, item in wanted.items()}
             self._act()
 
+    def restart(self, endpoint: Name, revision: Revision) -> None:
+        self._act()
+        self.revived.append(revision.label)
+        self.hung.discard(revision.label)
+        self.pids[revision.label] = self.pids.get(revision.label, revision.number) + 100
+
     def revive(self, endpoint: Name, revision: Revision) -> None:
         self.revived.append(revision.label)
         self.dead.discard(revision.label)
@@ -110,7 +122,9 @@ class World:
             return Condition("starting")
         if not self.versions[revision.version].starts or revision.label in self.dead:
             return Condition("dead", detail="exited")
-        return Condition("ready", pid=revision.number)
+        pid = self.pids.get(revision.label, revision.number)
+        hangs = revision.label in self.hung
+        return Condition("starting" if hangs else "ready", pid=pid, silent=hangs)
 
     def last_words(self, endpoint: Name, revision: Revision) -> str:
         return "error: the model does not load"
@@ -144,7 +158,7 @@ class World:
     def version(self, model: Name, number: str) -> Version:
         self._registry_answers()
         if number not in self.versions:
-            raise NoSuchVersionError(f"{model} has no version {number}")
+            raise AbsentError(f"{model} has no version {number}")
         return Version(model, number, self.versions[number].digest, f"mlflow-artifacts:/{number}", "run")
 
     def gate_report(self, version: Version) -> GateReport | None:
@@ -205,6 +219,35 @@ class World:
         self.counters[cluster] = self.counters.get(cluster, Window()) + new
 
 
+class CutStore(SqliteStore):
+    """A store whose writes are actions too: the fault comes before one, or behind it."""
+
+    def __init__(self, path: Path, world: World) -> None:
+        super().__init__(path)
+        self.world = world
+
+    def report(self, name: Name, generation: int, status: Status, events: Sequence[Event] = ()) -> None:
+        before = self.get(name)
+        shown = [item and (item.phase, item.revisions) for item in (before and before.status, status)]
+        # Those that only count requests are many, and alike.
+        matters = bool(events) or shown[0] != shown[1]
+        if matters:
+            self.world._act()
+        super().report(name, generation, status, events)
+        if matters:
+            self.world._act()
+
+    def remove(self, name: Name, generation: int, event: Event) -> None:
+        self.world._act()
+        super().remove(name, generation, event)
+        self.world._act()
+
+
+def reconciler(store: SqliteStore, world: World) -> Reconciler:
+    """Return a controller whose errands are made at once."""
+    return Reconciler(store, world, lambda: world, world.moment, Errands(lambda call: call()))
+
+
 @dataclass
 class Controlled:
     """A world, a store, and the controller that stands between them."""
@@ -215,7 +258,7 @@ class Controlled:
 
     def restart(self) -> None:
         """Put another controller in the place of this one."""
-        self.reconciler = Reconciler(self.store, self.world, lambda: self.world, self.world.moment)
+        self.reconciler = reconciler(self.store, self.world)
 
     def wish(self, wish: Wish, name: Name = LATE) -> Endpoint:
         """Write a wish as the command line does."""
@@ -251,4 +294,4 @@ def controlled(tmp_path: Path) -> Iterator[Controlled]:
     world.register("1")
     world.register("2")
     with SqliteStore(tmp_path / "endpoints.db") as store:
-        yield Controlled(world, store, Reconciler(store, world, lambda: world, world.moment))
+        yield Controlled(world, store, reconciler(store, world))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -97,6 +99,22 @@ def test_a_revision_starts_answers_as_judged_and_ends(
     assert actuator.free_port([]) == first.port
 
 
+def test_a_process_that_is_stopped_is_silent_and_another_takes_its_place(
+    actuator: LocalActuator, model: tuple[Path, bundle.Contract]
+) -> None:
+    only = revision(model[0], actuator.free_port([]))
+    actuator.run(LATE, [only])
+    until(lambda: actuator.condition(LATE, only).state == "ready")
+    pid = actuator.condition(LATE, only).pid
+    os.kill(pid, signal.SIGSTOP)
+    seen = actuator.condition(LATE, only)
+    assert (seen.state, seen.silent, seen.pid) == ("starting", True, pid)
+    assert seen.age > 0
+    actuator.restart(LATE, only)
+    until(lambda: actuator.condition(LATE, only).state == "ready")
+    assert actuator.condition(LATE, only).pid != pid
+
+
 def test_a_port_in_use_is_passed_over(actuator: LocalActuator, free_port: int) -> None:
     import socket
 
@@ -104,3 +122,29 @@ def test_a_port_in_use_is_passed_over(actuator: LocalActuator, free_port: int) -
         taken.bind(("127.0.0.1", free_port))
         taken.listen()
         assert actuator.free_port([]) > free_port
+
+
+def test_a_revisions_private_columns_reach_its_server(actuator: LocalActuator, tmp_path: Path) -> None:
+    from mlplat.controller.local import hash_key
+    from mlplat.spec.privacy import LoggedColumns
+
+    log = LoggedColumns(exclude=("name",), hash=("id", "-odd"))
+    revision = Revision(
+        number=1, model="flights/late", version="1", digest="sha256:0", source="", port=1, state="starting",
+        since=0.0, created=datetime.now(UTC), folder=str(tmp_path), log=log,
+    )  # fmt: skip
+    arguments = actuator._program(LATE, "endpoint.flights.late.r1", revision).argv
+    assert {"--log-exclude=name", "--log-hash=id", "--log-hash=-odd"} <= set(arguments)
+    key = Path(arguments[arguments.index("--log-key") + 1])
+    assert key.stat().st_mode & 0o777 == 0o600
+    before = key.read_bytes()
+    assert len(before) == 32
+    assert hash_key(actuator._state).read_bytes() == before
+
+
+def test_a_revision_without_private_columns_needs_no_key(actuator: LocalActuator, tmp_path: Path) -> None:
+    revision = Revision(
+        number=1, model="flights/late", version="1", digest="sha256:0", source="", port=1, state="starting",
+        since=0.0, created=datetime.now(UTC), folder=str(tmp_path),
+    )  # fmt: skip
+    assert "--log-key" not in actuator._program(LATE, "endpoint.flights.late.r1", revision).argv

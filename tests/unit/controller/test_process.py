@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -88,6 +90,36 @@ def test_the_process_tells_of_its_life_and_ends_when_asked(
     assert "the controller ends" in log
 
 
+def health(url: str) -> str:
+    return httpx.get(f"{url}/health", trust_env=False).text
+
+
+@pytest.mark.parametrize("damaged", [b"garbage " * 1000, b""], ids=["garbage", "emptied"])
+def test_a_damaged_store_is_said_and_read_again_when_it_is_back(
+    controller: tuple[subprocess.Popen[str], str, Path], tmp_path: Path, damaged: bytes
+) -> None:
+    process, url, _ = controller
+    path, programs = tmp_path / "endpoints.db", tmp_path / "supervisor" / "programs"
+    until(lambda: health(url) == "ok\n")
+    kept = tmp_path / "kept.db"
+    with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(kept)) as target:
+        source.backup(target)
+    # An endpoint serves: its store cannot be an empty one.
+    programs.mkdir(parents=True)
+    (programs / "endpoint@flights.late.conf").write_text("; []\n")
+    replacement = tmp_path / "damaged.db"
+    replacement.write_bytes(damaged)
+    replacement.replace(path)
+    until(lambda: str(path) in health(url))
+    assert process.poll() is None
+    assert httpx.get(f"{url}/health", trust_env=False).status_code == 503
+    (programs / "endpoint@flights.late.conf").unlink()
+    for beside in ("-wal", "-shm"):
+        path.with_name(path.name + beside).unlink(missing_ok=True)
+    kept.replace(path)
+    until(lambda: health(url) == "ok\n")
+
+
 def test_missing_settings_are_an_error_with_a_hint(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mlplat.controller", "--settings", str(tmp_path / "none.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -125,3 +157,17 @@ def test_a_controller_that_makes_no_passes_is_not_healthy() -> None:
     metrics.last_pass -= 60
     list(app({"PATH_INFO": "/health"}, start))
     assert statuses == ["200 OK", "503 Service Unavailable"]
+
+
+def test_health_says_why_no_pass_is_made_until_one_is() -> None:
+    metrics, statuses = Metrics(), []
+    app = application(metrics, lambda: 1.0)
+
+    def start(status: str, _: object) -> None:
+        statuses.append(status)
+
+    metrics.failed("endpoints.db: is damaged")
+    assert b"".join(app({"PATH_INFO": "/health"}, start)) == b"endpoints.db: is damaged\n"
+    metrics.passed([], {}, 0.1)
+    assert b"".join(app({"PATH_INFO": "/health"}, start)) == b"ok\n"
+    assert statuses == ["503 Service Unavailable", "200 OK"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import httpx
 import pytest
 
 from mlplat import bundle
-from mlplat.controller.registry import GateReport, MlflowRegistry, NoSuchVersionError, Version
-from mlplat.errors import RefusedError, UnreachableError
+from mlplat.controller.registry import GateReport, MlflowRegistry, Version
+from mlplat.errors import RefusedError, StateError, UnreachableError
 from mlplat.labels import Name
+from mlplat.tracking import AbsentError
 
 LATE = Name("flights", "late")
 SOURCE = "mlflow-artifacts:/1/abc/artifacts/model"
@@ -89,7 +91,7 @@ def test_a_version_is_read_with_its_digest(registry: MlflowRegistry) -> None:
 
 
 def test_a_version_that_is_not_there_is_said(registry: MlflowRegistry) -> None:
-    with pytest.raises(NoSuchVersionError):
+    with pytest.raises(AbsentError):
         registry.version(LATE, "7")
 
 
@@ -132,6 +134,50 @@ def test_files_with_another_digest_are_refused_and_not_kept(
     with pytest.raises(RefusedError, match="have the digest"):
         registry.fetch(SOURCE, digest)
     assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder with room for 64 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("only root can make a small disk")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_leaves_nothing_half_written_and_names_the_file(mlflow: Mlflow, small_disk: Path) -> None:
+    mlflow.files["nested/model.skops"] = bytes(100_000)
+    with httpx.Client(transport=httpx.MockTransport(mlflow)) as http:
+        registry = MlflowRegistry("http://tracking/", small_disk, http)
+        with pytest.raises(StateError, match="No space left on device") as caught:
+            registry.fetch(SOURCE, "")
+        assert str(small_disk) in caught.value.message
+        assert "free some space" in (caught.value.hint or "")
+        assert list(small_disk.iterdir()) == []
+        mlflow.files["nested/model.skops"] = b"smaller"
+        folder, _ = registry.fetch(SOURCE, "")
+    assert (folder / "nested/model.skops").read_bytes() == b"smaller"
+
+
+def test_two_that_fetch_the_same_bundle_at_once_do_not_disturb_each_other(
+    registry: MlflowRegistry, digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, other = Path.rename, MlflowRegistry("http://tracking/", registry.models, registry._server._http)
+
+    def later(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        other.fetch(SOURCE, digest)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", later)
+    folder, _ = registry.fetch(SOURCE, digest)
+    assert bundle.digest(folder) == digest
+    assert [path.name for path in registry.models.iterdir()] == [folder.name]
 
 
 @pytest.mark.parametrize("name", ["..", "a/..", "..\\up"])

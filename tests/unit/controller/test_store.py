@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mlplat.controller import store as store_module
 from mlplat.controller import wishes
 from mlplat.controller.document import Endpoint, EndpointSpec, Event, Status
 from mlplat.controller.store import SCHEMA_VERSION, SqliteStore, SupersededError
@@ -134,7 +138,7 @@ def test_a_damaged_file_is_named_with_its_mend(path: Path) -> None:
     with pytest.raises(StateError, match="is damaged") as caught:
         SqliteStore(path)
     assert str(path) in caught.value.message
-    assert "move it aside" in (caught.value.hint or "")
+    assert "put back a copy of the file" in (caught.value.hint or "")
 
 
 def test_a_document_that_does_not_hold_is_named_as_damage(store: SqliteStore, path: Path) -> None:
@@ -158,6 +162,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from mlplat.controller import store as store_module
 from mlplat.controller import wishes
 from mlplat.controller.document import Event
 from mlplat.controller.store import SqliteStore
@@ -180,3 +185,140 @@ def test_writers_at_the_same_time_lose_nothing(path: Path) -> None:
         found = store.get(LATE)
         assert found is not None
         assert (found.spec.generation, len(store.events(LATE))) == (60, 60)
+
+
+FORMER = """
+CREATE TABLE endpoints (name TEXT PRIMARY KEY, generation INTEGER NOT NULL, spec TEXT, status TEXT NOT NULL);
+CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, event TEXT NOT NULL);
+CREATE INDEX events_by_name ON events (name, number);
+INSERT INTO endpoints VALUES ('flights.late', 1,
+ '{"name":"flights/late","action":"deploy","model":"flights/late","version":"1","generation":1,"by":"ada"}',
+ '{"phase":"serving","observed_generation":1,"champion":1,"last_revision":1,"bake_until":null}');
+PRAGMA user_version = 1;
+"""
+"""A file of schema 1, as the first mlplat wrote it."""
+
+
+@pytest.fixture
+def former(path: Path) -> Path:
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript(FORMER)
+    return path
+
+
+def schema(path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_a_former_file_is_migrated_and_kept_as_it_was(former: Path) -> None:
+    with SqliteStore(former) as store:
+        found = store.get(LATE)
+        assert found is not None
+        assert found.status.champion == 1
+    kept = former.with_name("endpoints.db.v1")
+    assert (schema(former), schema(kept)) == (SCHEMA_VERSION, 1)
+    before = kept.stat().st_mtime_ns
+    SqliteStore(former).close()
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_a_migration_that_is_cut_off_is_done_by_whoever_comes_next(
+    former: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(store_module._MIGRATIONS, 1, (*store_module._MIGRATIONS[1], "DROP TABLE nowhere"))
+        with pytest.raises(StateError, match="nowhere"):
+            SqliteStore(former)
+    assert schema(former) == 1
+    with SqliteStore(former) as store:
+        assert store.knows(LATE)
+    assert schema(former) == SCHEMA_VERSION
+
+
+def test_a_file_that_should_be_there_is_never_taken_for_an_empty_one(path: Path) -> None:
+    with pytest.raises(StateError, match="is not there"):
+        SqliteStore(path, create=False)
+    assert not path.exists()
+    SqliteStore(path).close()
+    path.write_bytes(b"")
+    with pytest.raises(StateError, match="is empty") as caught:
+        SqliteStore(path, create=False)
+    assert "put back a copy" in (caught.value.hint or "")
+
+
+def test_a_half_written_log_loses_nothing_that_was_committed(path: Path) -> None:
+    with SqliteStore(path) as store:
+        wish(store)
+        log = path.with_name("endpoints.db-wal")
+        committed, written = path.read_bytes(), log.read_bytes()
+    path.write_bytes(committed)
+    log.write_bytes(written + b"half a frame of a commit that never was")
+    path.with_name("endpoints.db-shm").write_bytes(b"garbage")
+    with SqliteStore(path) as store:
+        assert [item.spec.version for item in store.endpoints()] == ["1"]
+
+
+def test_a_truncated_file_is_named(path: Path) -> None:
+    with SqliteStore(path) as store:
+        for number in range(200):
+            wish(store, str(number))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+    def use() -> None:
+        with SqliteStore(path) as store:
+            store.endpoints()
+            store.events(LATE)
+
+    with pytest.raises(StateError, match=re.escape(str(path))):
+        use()
+
+
+def test_a_file_put_in_the_place_of_the_open_one_is_noticed(store: SqliteStore, path: Path) -> None:
+    store.check()
+    path.rename(path.with_name("aside"))
+    with pytest.raises(StateError, match="is not there any more"):
+        store.check()
+    SqliteStore(path).close()
+    with pytest.raises(StateError, match="was replaced"):
+        store.check()
+
+
+def test_a_removed_endpoint_is_still_known(store: SqliteStore) -> None:
+    assert not store.knows(LATE)
+    wish(store)
+    store.remove(LATE, 1, event())
+    assert store.knows(LATE)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage " * 5000, None], ids=["emptied", "overwritten", "cut"])
+def test_an_open_file_that_somebody_overwrites_is_noticed(
+    store: SqliteStore, path: Path, content: bytes | None
+) -> None:
+    for number in range(100):
+        wish(store, str(number))
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.check()
+    if content is None:
+        os.truncate(path, path.stat().st_size // 2)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(StateError, match=re.escape(str(path))):
+        store.check()
+
+
+def test_looking_at_the_file_takes_no_lock_from_it(tmp_path: Path) -> None:
+    """A fault: the look closed a descriptor, and with it went the locks; the next to leave removed the journal."""
+    path = tmp_path / "endpoints.db"
+    with SqliteStore(path) as store:
+        store.check()
+        leave = (
+            "from pathlib import Path; from mlplat.controller.store import SqliteStore; "
+            f"SqliteStore(Path({str(path)!r})).close()"
+        )
+        subprocess.run([sys.executable, "-c", leave], check=True)
+        assert path.with_name("endpoints.db-wal").exists()
+        store.check()

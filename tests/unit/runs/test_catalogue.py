@@ -19,6 +19,10 @@ from mlplat.runs.catalogue import Catalogue
 
 LATE = Name("flights", "late")
 TAGS = [{"key": "mlplat.digest", "value": "sha256:" + "ab" * 32}, {"key": "mlplat.gate", "value": "passed"}]
+FORMAT = [
+    {"key": "mlplat.format", "value": "onnx"},
+    {"key": "mlplat.format_reason", "value": "answers as the trained model does"},
+]
 REPORT = {
     "passed": True,
     "champion": None,
@@ -32,16 +36,19 @@ def version(name: str, number: int, **more: Any) -> dict[str, Any]:
 
 VERSIONS = [
     version("flights.late", 9, run_id="r9", tags=TAGS),
-    version("flights.late", 10, run_id="r10", tags=TAGS),
+    version("flights.late", 10, run_id="r10", tags=[*TAGS, *FORMAT]),
     version("other", 1, run_id="r1"),
 ]
-RUN = {"run": {"data": {"metrics": [{"key": "log_loss", "value": 0.5}, {"key": "auc", "value": 0.71}]}}}
+INFO = {"artifact_uri": "mlflow-artifacts:/1/r10/artifacts"}
+REPORTED = "/api/2.0/mlflow-artifacts/artifacts/1/r10/artifacts/gate/report.json"
+RUN = {"run": {"info": INFO, "data": {"metrics": [{"key": "log_loss", "value": 0.5}, {"key": "auc", "value": 0.71}]}}}
 
 
 class _Registry(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        answer = self.answer(parts.path.rpartition("/mlflow/")[2], {k: v[0] for k, v in parse_qs(parts.query).items()})
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        answer = REPORT if parts.path == REPORTED else self.answer(parts.path.rpartition("/mlflow/")[2], query)
         self.send_response(200 if answer is not None else 404)
         self.end_headers()
         self.wfile.write(json.dumps(answer or {"error_code": "RESOURCE_DOES_NOT_EXIST"}).encode())
@@ -57,9 +64,10 @@ class _Registry(BaseHTTPRequestHandler):
                 "model_versions": found[page : page + 1],
                 "next_page_token": str(page + 1) if found[page + 1 :] else "",
             }
-        if route == "runs/get":
-            return RUN
-        return REPORT if (route, query.get("run_uuid")) == ("/get-artifact", "r10") else None
+        if route != "runs/get":
+            return None
+        elsewhere = {"info": {"artifact_uri": f"mlflow-artifacts:/1/{query['run_id']}/artifacts"}}
+        return RUN if query["run_id"] == "r10" else {"run": {**RUN["run"], **elsewhere}}
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -118,8 +126,9 @@ def test_the_commands_print_what_is_registered(registry: str, capsys: pytest.Cap
     assert rows[2].split()[:5] == ["flights/late", "9", "champion", "passed", "sha256:abababababab"]
     cli(["model", "show", "flights/late"], standalone_mode=False)
     shown = capsys.readouterr().out
-    assert "version    10" in shown
+    for fact in ("version 10", "format onnx", "format_reason answers as the trained model does"):
+        assert fact in " ".join(shown.split())
     assert "passed  auc floor: 0.7, required 0.55" in shown
     cli(["model", "show", "flights/late", "--version", "9", "--json"], standalone_mode=False)
     told = json.loads(capsys.readouterr().out)
-    assert (told["version"], told["report"]) == ("9", None)
+    assert (told["version"], told["report"], told["format"]) == ("9", None, None)

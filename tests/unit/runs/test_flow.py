@@ -87,3 +87,16 @@ def test_a_user_without_a_name_still_has_one_for_metaflow(monkeypatch: pytest.Mo
 def test_what_is_no_date_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--until"):
         flow.check_time(text, "--until")
+
+
+def test_a_server_that_is_killed_is_asked_again_until_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    assert int(flow.variables(CONNECTION, PYTHON, result=tmp_path / "r")["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) >= 5
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "9")
+    assert flow.variables(CONNECTION, PYTHON, result=tmp_path / "r")["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "9"
+
+
+def test_every_process_of_a_run_has_its_key(tmp_path: Path) -> None:
+    assert flow.variables(CONNECTION, PYTHON, result=tmp_path / "r", key="k")["MLPLAT_RUN"] == "k"

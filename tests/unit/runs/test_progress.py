@@ -88,3 +88,8 @@ def test_the_tail_of_a_flow_that_never_started_is_its_last_lines() -> None:
 
 def test_plain_takes_metaflow_s_marks_off() -> None:
     assert [plain(line) for line in (RUN[1], RUN[3], "x")] == ["Workflow starting (run-id 1795):", "hello", "x"]
+
+
+def test_a_clock_that_is_set_back_makes_no_negative_time() -> None:
+    _, ended, _ = follow([line.replace("09:31:19.900", "08:31:19.900") for line in RUN])
+    assert ended[0].split() == ["start", "0.0", "s"]

@@ -28,6 +28,12 @@ def test_a_refusal_is_written_with_every_rule_and_the_missing_measure() -> None:
     ]
 
 
+def test_how_a_model_is_served_is_said_with_the_reason() -> None:
+    served = {"format": "skops", "reason": "`sklearn.svm._classes.SVC` has no exact form"}
+    told = result.describe({"status": "registered", "model": "flights/late", "version": "2", "served": served})
+    assert told[-1] == "served as skops: `sklearn.svm._classes.SVC` has no exact form"
+
+
 def test_a_registered_model_is_named_with_its_version_digest_and_intervals() -> None:
     metrics = {
         "auc": {"value": 0.72134, "interval": [0.70, 0.74]},

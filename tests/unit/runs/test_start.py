@@ -133,6 +133,37 @@ def test_a_run_is_cancelled_from_elsewhere(tiny: Path, connection: Connection) -
     assert process.cancel(run) is False
 
 
+def test_a_killed_run_goes_on_behind_its_finished_steps(tiny: Path, connection: Connection) -> None:
+    thread = waiting(tiny, lambda run: os.kill(run.record.pid or 0, signal.SIGKILL))
+    killed, _ = carry_out(tiny, connection, Request("train", sample=3))
+    thread.join()
+    assert (killed.record.status, killed.record.exit_code) == ("failed", -signal.SIGKILL)
+    (tiny / "wait").unlink()
+    run, told = carry_out(tiny, connection, Request("train", resumes=True))
+    assert run.record.status == "registered", run.log.read_text()
+    assert sum(line.split()[1] == "reused" for line in told) == 2
+    assert ((run.result() or {})["given"][1], run.record.arguments) == (3, ["resume", "1"])
+    assert (run.record.origin, run.record.key) == (1, killed.record.key)
+    with pytest.raises(UsageError, match="run 2 is registered"):
+        Runs(tiny).unfinished(2)
+
+
+def test_a_run_with_nothing_left_to_do_comes_to_what_was_done_before(tiny: Path, connection: Connection) -> None:
+    # Its result is written, and its model registered, a step before the last.
+    path = tiny / "flows" / "train.py"
+    text = path.read_text().replace("self.total =", "self.write(); self.total =")
+    head, _, end = text.partition("    @step\n    def end(self):\n")
+    body, mark, rest = end.partition("\n\nif __name__")
+    last = '    @step\n    def end(self):\n        if pathlib.Path("late").exists():\n            sys.exit(9)\n'
+    path.write_text(f"{head}    def write(self):\n{body}\n{last}{mark}{rest}")
+    (tiny / "late").touch()
+    failed, _ = carry_out(tiny, connection, Request("train", sample=3))
+    assert (failed.record.status, (failed.result() or {})["status"]) == ("failed", "registered"), failed.log.read_text()
+    (tiny / "late").unlink()
+    run, _ = carry_out(tiny, connection, Request("train", resumes=True))
+    assert (run.record.status, run.result()) == ("registered", failed.result())
+
+
 def test_signals_mean_afterwards_what_they_meant_before(tiny: Path, connection: Connection) -> None:
     before = signal.getsignal(signal.SIGINT)
     carry_out(tiny, connection, Request("train"))

@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from mlplat.errors import MlplatError, UsageError
-from mlplat.runs.store import Run, Runs, ended
+from mlplat.runs import process
+from mlplat.runs.store import RESULT, Run, Runs, ended
 
 
 def begin(project: Path, flow: str = "train") -> Run:
@@ -46,11 +47,44 @@ def test_a_run_whose_process_vanished_is_interrupted_or_what_its_result_says(tmp
 
 
 def test_a_process_that_took_over_the_number_is_not_the_run_s(tmp_path: Path) -> None:
-    run = begin(tmp_path).save(pid=os.getpid(), pid_started=1.0)
-    assert run.process() is None
-    alive = begin(tmp_path).save(pid=os.getpid(), pid_started=psutil.Process().create_time())
+    alive = begin(tmp_path).started_as(os.getpid())
     assert alive.process() is not None
+    assert alive.save(pid_started=1.0).process() is None
+    assert alive.save(boot="another start of the computer").process() is None
+    former = alive.save(boot=None, pid_started=psutil.Process().create_time())
+    assert former.process() is not None
     assert Runs(tmp_path).get(alive.record.id).record.status == "running"
+
+
+def test_a_run_is_known_by_its_environment_when_its_number_was_never_written_down(tmp_path: Path) -> None:
+    run = begin(tmp_path).save(starter=2**22 + 1)
+    environment = {**os.environ, RESULT: str(run.result_file)}
+    sleeping = [sys.executable, "-c", "import signal; signal.pause()"]
+    with subprocess.Popen(sleeping, env=environment, process_group=0) as child:
+        try:
+            assert Runs(tmp_path).get(run.record.id).record.status == "running"
+            assert process.cancel(run)
+        finally:
+            child.kill()
+    assert Runs(tmp_path).get(run.record.id).record.status == "cancelled"
+
+
+def test_a_run_whose_starter_was_killed_before_it_began_is_interrupted(tmp_path: Path) -> None:
+    assert Runs(tmp_path).get(begin(tmp_path).record.id).record.status == "running"
+    gone = begin(tmp_path).save(starter=2**22 + 1)
+    assert Runs(tmp_path).get(gone.record.id).record.status == "interrupted"
+
+
+@pytest.mark.parametrize(("name", "content"), [("run.json", '{"id": 1, '), ("run.json", "[]"), ("result.json", "{")])
+def test_a_damaged_run_is_named_and_hides_no_other(tmp_path: Path, name: str, content: str) -> None:
+    good, bad = begin(tmp_path), begin(tmp_path).save(status="failed")
+    (bad.folder / name).write_text(content)
+    told: list[MlplatError] = []
+    assert [run.record.id for run in Runs(tmp_path).all(told.append)] == [good.record.id]
+    assert str(bad.folder / name) in told[0].message
+    assert "remove" in (told[0].hint or "")
+    with pytest.raises(MlplatError, match=name):
+        Runs(tmp_path).all()
 
 
 def test_a_process_that_has_ended_and_waits_to_be_noticed_is_over(tmp_path: Path) -> None:
