@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from commands import ROOT, Mlplat
-from mlplat.environment import ensure
+import wheels
+from commands import Mlplat
 
 pytestmark = pytest.mark.e2e
 
@@ -18,15 +16,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def installed(tmp_path: Path) -> Iterator[Mlplat]:
     """A platform whose command line is the built wheel, with what the wheel requires and nothing else."""
-    wheels = tmp_path / "wheels"
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True)
-    python = ensure(ROOT / "requirements" / "cli.txt", tmp_path / "env", progress=lambda _: None)
-    (wheel,) = wheels.glob("*.whl")
-    install = ["-m", "uv", "pip", "install", "--quiet", "--no-deps", "--python", str(python), str(wheel)]
-    subprocess.run([sys.executable, *install], check=True, capture_output=True)
-    made = Mlplat(tmp_path / "user", command=(str(python.with_name("mlplat")),))
-    made.folder.mkdir()
+    made = wheels.install(tmp_path)
     made.stack(name="mlplat")
     yield made
     made.run("down", code=None)

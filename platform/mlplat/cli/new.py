@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +11,10 @@ import click
 
 from mlplat.cli.console import say, warn
 from mlplat.cli.options import read_pairs
-from mlplat.errors import UsageError
+from mlplat.cli.questions import asker, shown
 
 if TYPE_CHECKING:
-    from mlplat.scaffold.template import Question, Template
+    from mlplat.scaffold.template import Template
 
 
 @click.command("new")
@@ -46,12 +44,13 @@ def command(
 
     chosen = template.find(template_name)
     given = {**(answers.read_file(file) if file else {}), **read_pairs(pairs)}
-    made = project.create(name, chosen, given, into=into, ask=_asker(defaults=defaults))
+    ask = None if defaults else asker(flag="--set {}=…", quiet="--defaults")
+    made = project.create(name, chosen, given, into=into, ask=ask)
     for note in made.notes:
         warn(note)
-    say(f"made {_shown(made.folder)} from the template {chosen.name} {chosen.manifest.version}")
+    say(f"made {shown(made.folder)} from the template {chosen.name} {chosen.manifest.version}")
     say(f"the same without questions: `{equivalent(name, chosen, made.typed, into)}`")
-    say(f"next: `cd {shlex.quote(_shown(made.folder))}`, then `mlplat run train`")
+    say(f"next: `cd {shlex.quote(shown(made.folder))}`, then `mlplat run train`")
     click.echo(made.folder)
 
 
@@ -62,36 +61,3 @@ def equivalent(name: str, template: Template, typed: Mapping[str, str], into: Pa
     parts += [] if into == Path() else ["--into", str(into)]
     parts += ["--defaults", *(part for pair in typed.items() for part in ("--set", "=".join(pair)))]
     return shlex.join(parts)
-
-
-def _asker(*, defaults: bool) -> Callable[[Question, str | None, Callable[[str], str]], str] | None:
-    if defaults:
-        return None
-    return _ask if sys.stdin.isatty() and sys.stderr.isatty() else _refuse
-
-
-def _refuse(question: Question, default: str | None, _check: Callable[[str], str]) -> str:
-    also = "" if default is None else ", or take all defaults with `--defaults`"
-    raise UsageError(
-        f"`{question.name}` is not set and there is no terminal to ask on: {question.message}",
-        hint=f"give it with `--set {question.name}=…`{also}",
-    )
-
-
-def _ask(question: Question, default: str | None, check: Callable[[str], str]) -> str:
-    def checked(text: str) -> str:
-        try:
-            return check(text)
-        except UsageError as error:
-            raise click.BadParameter(
-                " ".join(filter(None, [error.message, error.hint and f"({error.hint})"]))
-            ) from error
-
-    answer: str = click.prompt(question.message, default=default, value_proc=checked, err=True)
-    return answer
-
-
-def _shown(folder: Path) -> str:
-    """Write a folder as one would type it from here."""
-    near = os.path.relpath(folder)
-    return str(folder) if near.startswith("..") else near

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +49,8 @@ def create(name: str, template: Template, given: Mapping[str, str], *, into: Pat
     files = dict(render(template, {**known, **replies}))
     _refuse_taken(name, known["package"], template, files)
     files[answers.RECORD] = tree.File(answers.record(template, known, replies, tree.digest(files)))
-    place = repository.look(target)
-    tree.write(files, target, finish=_committer(place, template, notes))
+    message = f"New project from the template {template.name} {template.manifest.version}"
+    tree.write(files, target, finish=repository.committer(repository.look(target), message, notes))
     typed = answers.beyond_defaults(template, given_replies, known=known)
     return Project(name, target, replies, typed, tuple(notes))
 
@@ -109,19 +109,3 @@ def _own_data(template: Template, replies: dict[str, str], target: Path) -> tupl
             question.name: str(path) if path.is_absolute() else os.path.relpath(path.resolve(), target),
         }
     return replies, notes
-
-
-def _committer(place: repository.Place, template: Template, notes: list[str]) -> Callable[[Path], None]:
-    def finish(folder: Path) -> None:
-        if place.git is None:
-            notes.append(
-                "git is not installed, so there is no repository; `mlplat` needs one to upgrade the project later"
-            )
-        elif place.around:
-            notes.append(f"no repository of its own: it lies in the one of {place.around}")
-        elif not repository.begin(
-            place.git, folder, f"New project from the template {template.name} {template.manifest.version}"
-        ):
-            notes.append("git knows no identity of yours, so the first commit is by mlplat <mlplat@localhost>")
-
-    return finish

@@ -54,7 +54,7 @@ def render(template: Template, variables: Mapping[str, Any]) -> Tree:
     made = environment()
     tree: dict[str, File] = {}
     for source, file in template.files():
-        path = check_path(source.replace(PACKAGE, variables["package"]).removesuffix(SUFFIX))
+        path = check_path(source.replace(PACKAGE, variables.get("package", PACKAGE)).removesuffix(SUFFIX))
         if path.casefold() in map(str.casefold, tree):
             raise MlplatError(f"the template `{template.name}` makes {path} twice")
         content = _fill(made, template, source, file.content, variables) if source.endswith(SUFFIX) else file.content

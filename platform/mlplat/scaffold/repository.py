@@ -1,4 +1,4 @@
-"""A new project's git repository: made with its first commit, which later upgrades start from.
+"""A new folder's git repository: made with its first commit, which later upgrades start from.
 
 Nothing of the person's set-up that runs programs takes part: no hooks, no signing, no template folder.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "init.defaultBranch=main", "-c
 
 @dataclass(frozen=True)
 class Place:
-    """What git there is where a project will lie."""
+    """What git there is where a folder will lie."""
 
     git: str | None
     """The program, or None without one."""
@@ -50,6 +51,20 @@ def begin(git: str, folder: Path, message: str) -> bool:
     _must(git, folder, "add", "--all", "--force", ".")
     _must(git, folder, *identity, "commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", message)
     return own
+
+
+def committer(place: Place, message: str, notes: list[str]) -> Callable[[Path], None]:
+    """Return what gives a new folder its repository and first commit; what a person should know goes to `notes`."""
+
+    def finish(folder: Path) -> None:
+        if place.git is None:
+            notes.append("git is not installed, so there is no repository; `mlplat` needs one to upgrade it later")
+        elif place.around:
+            notes.append(f"no repository of its own: it lies in the one of {place.around}")
+        elif not begin(place.git, folder, message):
+            notes.append("git knows no identity of yours, so the first commit is by mlplat <mlplat@localhost>")
+
+    return finish
 
 
 def _must(git: str, folder: Path, *arguments: str) -> None:

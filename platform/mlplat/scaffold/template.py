@@ -24,6 +24,8 @@ FILES = "project"
 GIVEN = ("project", "package", "mlplat_version", "template_version", "python_version")
 """Variables that every template gets; the others are its questions' names."""
 
+Kind = Literal["project", "platform"]
+
 # What tools leave in a checkout's template when it is linted or tried there.
 _LEFTOVERS = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", ".DS_Store"}
 
@@ -72,6 +74,9 @@ class Manifest(Spec):
         description="Version of the template."
     )
     description: str = Field(description="One line on what it makes.")
+    makes: Kind = Field(
+        "project", description="A project, by `mlplat new`, or a platform's repository, by `mlplat init`."
+    )
     questions: tuple[Question, ...] = Field((), description="In the order in which they are asked.")
     reserved: tuple[str, ...] = Field(
         (),
@@ -121,10 +126,10 @@ def folders() -> dict[str, Path]:
     return {path.parent.name: path.parent for root in roots for path in sorted(root.glob(f"*/{MANIFEST}"))}
 
 
-def find(name: str) -> Template:
-    """Return a template by name. Raises `UsageError` with the names there are."""
-    known = folders()
+def find(name: str, makes: Kind = "project") -> Template:
+    """Return a template of a kind by name. Raises `UsageError` with the names there are."""
+    known = {each.name: each for each in map(Template.load, folders().values()) if each.manifest.makes == makes}
     if name not in known:
         listed = ", ".join(f"`{each}`" for each in known) or "none"
         raise UsageError(f"there is no template `{name}`", hint=f"templates here: {listed}")
-    return Template.load(known[name])
+    return known[name]

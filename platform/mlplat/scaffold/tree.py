@@ -1,6 +1,7 @@
 """A project's files as a value, the rules for their paths, and the one step in which they appear on disk.
 
-The tree is written to a new folder beside the target and renamed when it is whole, so a target is absent, or complete.
+The tree is written to a new folder and renamed when it is whole, so a target is absent, or complete. Where the target
+is an empty folder already, which may be the one that a shell stands in, the whole tree's entries are moved into it.
 Nothing is ever written through a link: the new folder is empty when it is made, and a target that is a link is refused.
 """
 
@@ -79,19 +80,34 @@ def write(tree: Tree, target: Path, *, finish: Callable[[Path], None] = lambda _
             for path, file in tree.items():
                 _write_file(temporary / path, file)
             finish(temporary)
-            temporary.rename(target)
+            _place(temporary, target)
     except OSError as error:
         raise MlplatError(f"cannot write {target}: {error.strerror or error}") from error
 
 
-def check_free(target: Path) -> None:
+def check_free(target: Path, hint: str = "choose another name, or another place with `--into DIR`") -> None:
     """Raise `UsageError` unless `target` is absent or an empty folder, and no link."""
     if target.is_symlink():
         raise UsageError(f"{target} is a link", hint="name the folder it leads to, or another")
     if target.is_dir() and any(target.iterdir()):
-        raise UsageError(f"{target} is not empty", hint="choose another name, or another place with `--into DIR`")
+        raise UsageError(f"{target} is not empty", hint=hint)
     if target.exists() and not target.is_dir():
-        raise UsageError(f"{target} is a file", hint="choose another name, or another place with `--into DIR`")
+        raise UsageError(f"{target} is a file", hint=hint)
+
+
+def _place(made: Path, target: Path) -> None:
+    if not target.exists():
+        made.rename(target)
+        return
+    entries = sorted(made.iterdir())
+    try:
+        for entry in entries:
+            entry.rename(target / entry.name)
+    except BaseException:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                (target / entry.name).rename(entry)
+        raise
 
 
 @contextlib.contextmanager
@@ -109,7 +125,8 @@ def _made(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    # Inside an empty folder that is there: it may be a mount, or lie where nothing else may be made.
+    temporary = (target if target.is_dir() else target.parent) / f".{target.name}.{secrets.token_hex(4)}"
     temporary.mkdir()
     try:
         yield temporary

@@ -39,7 +39,8 @@ def settings(spec: PlatformSpec) -> dict[str, object]:
         "log_enabled": log.enabled,
         "log_rows": log.rows_per_part,
         "log_seconds": log.seconds_per_part,
-        "log_keep_bytes": log.keep_megabytes * 1_000_000,
+        "log_keep_bytes": log.retention.megabytes * 1_000_000,
+        "log_keep_seconds": log.retention.days * 86_400 if log.retention.days is not None else None,
         "service_log_bytes": spec.logs.megabytes * 1_000_000,
         "service_log_backups": spec.logs.backups,
     }

@@ -38,6 +38,9 @@ def read_yaml(text: str, source: str) -> Any:
         mark = error.problem_mark
         problem = Problem("", f"is no YAML: {error.problem}", line=mark.line + 1 if mark else None)
         raise SpecError(source, [problem]) from error
+    except ValueError as error:
+        # What looks like a time, and is none: `2013-13-45`.
+        raise SpecError(source, [Problem("", f"is no YAML: {error}", "quote what is no time")]) from error
 
 
 def read_text(path: Path) -> str:

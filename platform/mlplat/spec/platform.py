@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,15 +13,19 @@ from pydantic import AwareDatetime, Field, PositiveInt, StringConstraints, model
 
 from mlplat.errors import Problem, SpecError, UsageError
 from mlplat.labels import LABEL, LABEL_RULE, is_label
+from mlplat.spec import rewrite, scalars
 from mlplat.spec.base import Spec, parse, read_text, read_yaml
+from mlplat.spec.migrations import PLATFORM, newest, refuse_newer, upgraded, version_of
+from mlplat.spec.rewrite import Rewrite
 
 KEY = "mlplat:platform"
-VERSION = 1
+VERSION = newest(PLATFORM)
 LOCAL = "local"
 
 Label = Annotated[str, StringConstraints(pattern=f"^{LABEL.pattern}$")]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 Megabytes = Annotated[int, Field(ge=1, le=100_000)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class TrackingSpec(Spec):
@@ -46,6 +53,14 @@ class ControllerSpec(Spec):
     )
 
 
+class RetentionSpec(Spec):
+    """When the oldest parts of a revision's prediction log are removed: at the limit that is reached first."""
+
+    megabytes: Megabytes = Field(512, description="Size of one revision's log above which its oldest parts go.")
+    # None unless written: an upgrade of mlplat must not delete answers that were kept before it.
+    days: Days | None = Field(None, description="Age in days above which a part goes; unset, only the size counts.")
+
+
 class PredictionLogSpec(Spec):
     """What model servers write down of what they answered, as Parquet parts."""
 
@@ -54,9 +69,7 @@ class PredictionLogSpec(Spec):
     seconds_per_part: Annotated[float, Field(gt=0)] = Field(
         10.0, description="Longest time before a part that has rows is written, in seconds."
     )
-    keep_megabytes: Megabytes = Field(
-        512, description="Size of one revision's log from which its oldest parts are removed."
-    )
+    retention: RetentionSpec = Field(RetentionSpec(), description="How long they are kept.")
 
 
 class ServingSpec(Spec):
@@ -75,24 +88,42 @@ class LogSpec(Spec):
     backups: Annotated[int, Field(ge=0, le=100)] = Field(3, description="How many logs put aside are kept.")
 
 
+class EngineSpec(Spec):
+    """Pulumi: a recorded state that a team shares. Without it `up` needs no engine."""
+
+    backend: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+]*://\S+$")] | None = Field(
+        None,
+        description="Where the stack's state is kept, such as `file:///srv/state` or `s3://bucket`; unset, in a folder"
+        " of mlplat's own.",
+    )
+
+
 class PlatformSpec(Spec):
     """A platform: where it stands and how its services are set."""
 
-    version: Literal[1] = Field(1, description="Version of this document's form.")
+    version: Literal[2] = Field(2, description="Version of this document's form.")
     name: Label = Field("mlplat", description=f"Name that projects know the platform by: {LABEL_RULE}.")
     target: Literal["local"] = Field("local", description="Where it stands: `local` is processes on this computer.")
     clock: AwareDatetime | None = Field(
         None,
         description="Time, with a zone, that the platform's clock reads at its first `up`; unset, the computer's own.",
     )
+    ports: Literal["fixed", "auto"] = Field(
+        "fixed",
+        description="Who chooses a port that is not written here: `fixed` takes its default, `auto` the first free one"
+        " from there, and keeps it.",
+    )
     tracking: TrackingSpec = Field(TrackingSpec(), description="MLflow.")
     gateway: GatewaySpec = Field(GatewaySpec(), description="Envoy.")
     controller: ControllerSpec = Field(ControllerSpec(), description="The controller of endpoints and rollouts.")
     serving: ServingSpec = Field(ServingSpec(), description="Model servers.")
     logs: LogSpec = Field(LogSpec(), description="Logs of services and model servers.")
+    engine: EngineSpec | None = Field(
+        None, description="Pulumi, which then does what `up` and `down` say; unset, they need no engine."
+    )
 
-    def ports(self) -> dict[str, int]:
-        """Return every fixed port by the key that sets it."""
+    def port_keys(self) -> dict[str, int]:
+        """Return every port by the key that sets it."""
         return {
             "tracking.port": self.tracking.port,
             "gateway.port": self.gateway.port,
@@ -101,10 +132,27 @@ class PlatformSpec(Spec):
             "serving.first_port": self.serving.first_port,
         }
 
+    def chooses(self, key: str) -> bool:
+        """Tell whether the target chooses the port of a key, such as `gateway.port`, because nobody wrote it."""
+        group, _, name = key.partition(".")
+        return self.ports == "auto" and name not in getattr(self, group).model_fields_set
+
+    def with_ports(self, ports: Mapping[str, int]) -> Self:
+        """Return the same platform with these ports written, by key."""
+        groups = {key.partition(".")[0] for key in ports}
+        written = {
+            group: getattr(self, group).model_copy(
+                update={key.partition(".")[2]: port for key, port in ports.items() if key.startswith(f"{group}.")}
+            )
+            for group in groups
+        }
+        return self.model_copy(update=written)
+
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
-        taken = Counter(self.ports().values())
-        if twice := [key for key, port in self.ports().items() if taken[port] > 1]:
+        fixed = {key: port for key, port in self.port_keys().items() if not self.chooses(key)}
+        taken = Counter(fixed.values())
+        if twice := [key for key, port in fixed.items() if taken[port] > 1]:
             raise ValueError(f"{' and '.join(f'`{key}`' for key in twice)} are the same port")
         return self
 
@@ -134,25 +182,50 @@ def read_stack(stack: str, start: Path) -> tuple[PlatformSpec, Path | None]:
 def read_platform(path: Path) -> PlatformSpec:
     """Read the object `mlplat:platform` of a stack file. Raises `SpecError` with every problem."""
     source = _shown(path)
-    document = read_yaml(read_text(path), source)
+    text = read_text(path)
+    if found := scalars.disputed(text, ("config", KEY)):
+        raise SpecError(source, found)
+    document = read_yaml(text, source)
     config = document.get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict) or KEY not in config:
         hint = f"begin with\nconfig:\n  {KEY}:\n    version: {VERSION}"
         raise SpecError(source, [Problem(f"config.{KEY}", "is required", hint)])
-    _refuse_newer(config[KEY], source)
-    _refuse_secrets(config[KEY], source)
+    # Into the document, so that a moved key's problem is said with its line.
+    config[KEY] = _newest(scalars.as_engine(config[KEY]), source)
     return parse(PlatformSpec, config[KEY], source, prefix=("config", KEY), document=document)
+
+
+def newest_form(path: Path) -> Rewrite | None:
+    """Return what would write a stack file in the newest form; None for one that has it. Raises `SpecError`."""
+    return rewrite.newest_form(path, _shown(path), ("config", KEY), PLATFORM)
+
+
+def parse_platform(data: Any, source: str) -> PlatformSpec:
+    """Make a platform of the object `mlplat:platform` as the engine hands it over: JSON, already loaded.
+
+    A newer document and one with a secret inside are refused, an older one is read as what it means in the newest form
+    and a warning says so, once. Raises `SpecError` with every problem.
+    """
+    return parse(PlatformSpec, _newest(scalars.from_engine(data), source), source)
+
+
+def _newest(data: Any, source: str) -> Any:
+    refuse_newer(data, PLATFORM, source)
+    _refuse_secrets(data, source)
+    made = upgraded(data, PLATFORM)
+    if made is not data:
+        _warn_older(source, version_of(data, PLATFORM))
+    return made
+
+
+@functools.cache
+def _warn_older(source: str, version: int) -> None:
+    text = f"{source} is of version {version} and read as version {VERSION}; `mlplat up` shows the change and writes it"
+    sys.stderr.write(f"warning: {text}\n")
 
 
 def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _refuse_newer(data: Any, source: str) -> None:
-    version = data.get("version") if isinstance(data, dict) else None
-    if isinstance(version, int) and version > VERSION:
-        problem = Problem("version", f"is {version}, and this mlplat knows {VERSION}", "use a newer mlplat")
-        raise SpecError(source, [problem])
 
 
 def _refuse_secrets(data: Any, source: str) -> None:

@@ -12,10 +12,12 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, mode
 
 from mlplat.errors import Problem, SpecError
 from mlplat.spec.base import Spec, parse, read_text, read_yaml
+from mlplat.spec.migrations import PROJECT, newest, refuse_newer, upgrade
 from mlplat.spec.platform import Label
+from mlplat.spec.privacy import LoggedColumns
 from mlplat.spec.rollout import RolloutPolicy
 
-VERSION = 1
+VERSION = newest(PROJECT)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -124,6 +126,16 @@ class CostSpec(Spec):
     false_alarm: Annotated[float, Field(gt=0)] = Field(1.0, description="Cost of a negative that was called positive.")
 
 
+class FormatSpec(Spec):
+    """How the model is served."""
+
+    format: Literal["auto", "onnx", "skops"] = Field(
+        "auto",
+        description="`onnx` is many times faster and must answer as the trained model does; `skops` is scikit-learn's "
+        "own. `auto` takes ONNX where it can and says why where it cannot; with `onnx`, such a model is refused.",
+    )
+
+
 class GateSpec(Spec):
     """What a model must show before it may be registered."""
 
@@ -161,6 +173,10 @@ class ProjectSpec(Spec):
     training: TrainingSpec = Field(TrainingSpec(), description="The model.")
     cost: CostSpec = Field(CostSpec(), description="What mistakes cost.")
     gate: GateSpec = Field(GateSpec(), description="What a model must show.")
+    serving: FormatSpec = Field(FormatSpec(), description="How the model is served.")
+    prediction_log: LoggedColumns = Field(
+        LoggedColumns(), description="What the log of predictions keeps of the model's columns."
+    )
     rollout: RolloutPolicy = Field(RolloutPolicy(), description="How a new version takes over an endpoint's traffic.")
 
 
@@ -170,11 +186,8 @@ def read(path: Path) -> ProjectSpec:
     document = read_yaml(read_text(path), source)
     if not isinstance(document, dict):
         raise SpecError(source, [Problem("", "holds no keys", f"begin with `version: {VERSION}`")])
-    written = document.get("version")
-    if isinstance(written, int) and written > VERSION:
-        raise SpecError(
-            source, [Problem("version", f"is {written}, and this mlplat knows {VERSION}", "use a newer mlplat")]
-        )
+    refuse_newer(document, PROJECT, source)
+    upgrade(document, PROJECT)
     return parse(ProjectSpec, document, source, document=document, command="mlplat explain --project")
 
 

@@ -70,6 +70,36 @@ def test_an_empty_folder_is_filled_and_a_filled_one_is_not(tmp_path: Path) -> No
     assert not (target / "b.txt").exists()
 
 
+def test_an_empty_folder_stays_the_one_that_a_shell_stands_in(tmp_path: Path) -> None:
+    target = tmp_path / "place/new"
+    target.mkdir(mode=0o750, parents=True)
+    before = target.stat()
+    write(SMALL, target)
+    assert (target.stat().st_ino, target.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert sorted(entry.name for entry in target.iterdir()) == ["a.txt", "sub"]
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("fault", [OSError("no"), KeyboardInterrupt()])
+def test_a_failure_while_an_empty_folder_is_filled_leaves_it_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    target = tmp_path / "new"
+    target.mkdir()
+    rename = Path.rename
+
+    def fail_at_the_second(self: Path, to: Path) -> Path:
+        if self.name == "sub" and to.parent == target:
+            assert (target / "a.txt").exists()
+            raise fault
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", fail_at_the_second)
+    with pytest.raises((MlplatError, KeyboardInterrupt)):
+        write(SMALL, target)
+    assert list(target.iterdir()) == []
+
+
 def test_a_file_in_the_way_is_left(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("mine")
     with pytest.raises(UsageError, match="is a file"):

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from mlplat.errors import SpecError, UsageError
-from mlplat.spec.platform import PlatformSpec, read_platform, read_stack, stack_file
+from mlplat.spec.platform import PlatformSpec, parse_platform, read_platform, read_stack, stack_file
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,7 +48,7 @@ def test_an_unknown_key_comes_with_the_nearest_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["'8080'", "8080.0", "true", "yes", "22:30", "0x1F90 # hex is an integer of YAML 1.2\n      threads: x"]
+    "value", ["'8080'", "8080.5", "true", "yes", "22:30", "0x1F90 # hex is an integer of YAML 1.2\n      threads: x"]
 )
 def test_values_are_never_converted(tmp_path: Path, value: str) -> None:
     assert problems(tmp_path, f"    gateway:\n      port: {value}\n")
@@ -65,7 +65,38 @@ def test_a_secret_inside_the_object_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_document_is_refused_before_its_unknown_keys(tmp_path: Path) -> None:
-    assert problems(tmp_path, "    version: 2\n    new_key: 1\n") == ["None: version: is 2, and this mlplat knows 1"]
+    assert problems(tmp_path, "    version: 3\n    new_key: 1\n") == ["None: version: is 3, and this mlplat knows 2"]
+    with pytest.raises(SpecError, match="the engine's: version: is 3, and this mlplat knows 2"):
+        parse_platform({"version": 3, "new_key": 1}, "the engine's")
+
+
+def test_an_older_document_is_read_with_one_warning_whoever_loaded_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, "    version: 1\n    serving: {prediction_log: {keep_megabytes: 7}}\n")
+    read = [read_platform(path) for _ in range(2)]
+    told = capsys.readouterr()
+    assert told.err.startswith(f"warning: {path} is of version 1 and read as version 2; `mlplat up` shows")
+    assert (told.err.count("\n"), told.out) == (1, "")
+    loaded = parse_platform({"version": 1, "serving": {"prediction_log": {"keep_megabytes": 7}}}, "the engine's")
+    assert capsys.readouterr().err.startswith("warning: the engine's is of version 1")
+    newest = write(tmp_path, "    version: 2\n    serving: {prediction_log: {retention: {megabytes: 7}}}\n", "dev")
+    assert [*read, loaded] == [read_platform(newest)] * 3
+    assert read[0].serving.prediction_log.retention.days is None
+    assert capsys.readouterr().err == ""
+
+
+def test_a_problem_of_a_moved_key_names_the_line_it_was_written_on(tmp_path: Path) -> None:
+    found = problems(tmp_path, "    version: 1\n    serving:\n      prediction_log:\n        keep_megabytes: many\n")
+    assert [line.partition(":")[0] for line in found] == ["6"]
+
+
+def test_loaded_data_is_read_as_the_file_is(tmp_path: Path) -> None:
+    data = {"name": "x", "gateway": {"port": 8088}, "clock": "2013-07-01T00:00:00Z"}
+    assert parse_platform(data, "x") == read_platform(write(tmp_path, f"    {json.dumps(data)}\n"))
+    assert parse_platform(None, "x") == parse_platform({}, "x") == PlatformSpec()
+    with pytest.raises(SpecError, match="would land in the state"):
+        parse_platform({"tracking": {"port": {"secure": "v1:abc"}}}, "x")
 
 
 def test_broken_yaml_names_the_line(tmp_path: Path) -> None:

@@ -1,0 +1,3 @@
+from mlplat.program import run
+
+run()
