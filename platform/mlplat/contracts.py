@@ -67,7 +67,7 @@ class Connection:
     def is_written(self) -> bool:
         """Tell whether projects find exactly this connection."""
         path = self.path(self.platform, self.stack)
-        return path.is_file() and path.read_text() == self._text()
+        return path.is_file() and path.read_bytes() == self._text().encode()
 
     def _text(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -81,14 +81,16 @@ class Connection:
         """Find a platform's stack. Raises `MlplatError` when there is none, or a newer one."""
         path = cls.path(platform, stack)
         try:
-            document: dict[str, Any] = json.loads(path.read_text())
+            document: dict[str, Any] = dict(json.loads(path.read_bytes()))
         except FileNotFoundError as error:
             raise MlplatError(
                 f"no platform `{platform}` with a stack `{stack}` is known on this computer",
                 hint=f"stand it up with `mlplat up -s {stack}`, or name another (`platform` in mlplat.yaml, `-s`)",
             ) from error
-        except ValueError as error:
-            raise MlplatError(f"{path}: is no JSON", hint=f"`mlplat up -s {stack}` writes it again") from error
+        except (OSError, ValueError, TypeError) as error:
+            raise MlplatError(
+                f"{path}: is no connection document", hint=f"`mlplat up -s {stack}` writes it again"
+            ) from error
         if document.get("version") != 1:
             writer = document.get("mlplat")
             raise MlplatError(f"{path}: was written by mlplat {writer}", hint="use that version here")

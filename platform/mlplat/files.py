@@ -7,11 +7,15 @@ operating system's own for a user's applications (platformdirs).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
+
+from mlplat.errors import StateError
 
 PRIVATE = 0o600
 
@@ -51,10 +55,28 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o644) -> None
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Say a write below `folder` that fails as people can mend it: with the file, why, and what to do.
+
+    Raises `StateError` in place of `OSError`. Files are replaced whole, so whatever was there before still is.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or folder
+        hint = "make it writable, or set MLPLAT_STATE_DIR to another folder"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"free some space where {folder} lies, then run it again; what was there before is unchanged"
+        raise StateError(f"{place}: cannot be written: {error.strerror or error}", hint=hint) from error
 
 
 def write_if_changed(path: Path, content: str | bytes, *, mode: int = 0o644) -> bool:

@@ -7,22 +7,27 @@ start, restart and stop exactly what changed in them.
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import shlex
+import signal
+import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
-from xmlrpc.client import Fault, ServerProxy
+from xmlrpc.client import Error, Fault, ServerProxy, Transport
 
 from mlplat.errors import NotReadyError, StateError
 from mlplat.files import PRIVATE, write_atomic, write_if_changed
+from mlplat.locking import lock
 
 OWNER_VARIABLE = "MLPLAT_STATE"
 """Set to the state folder in every process started here: what an orphan is known by, whatever became of its parent."""
@@ -30,7 +35,16 @@ INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "SSL_CERT_FILE", "
 """All that supervisord takes over from the shell: a service must not depend on who started it, nor see secrets."""
 SOCKET_LIMIT = 100
 """Longest path, in bytes, that a UNIX socket may have everywhere (facts: about 104 on macOS, 108 on Linux)."""
+LOCK_FILE = "lock"
 LOCK_SECONDS = 30.0
+ASK_SECONDS = 5.0
+"""In which a supervisord that is alive answers a question, on a computer with much else to do."""
+AGAIN_SECONDS = 0.5
+"""Likewise, for one that did not answer a moment ago."""
+ACT_SECONDS = 300.0
+"""For what waits until programs have ended, one after the other."""
+NAME_VARIABLE = "SUPERVISOR_PROCESS_NAME"
+"""Set by supervisord in every program: the name that an orphan had."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,22 @@ class Program:
     log_backups: int = 3
     stop_seconds: int = 10
     autorestart: bool = True
+    events: tuple[str, ...] = ()
+    """supervisor's events that it is told of on its standard input; its log is then standard error alone."""
+
+    def __post_init__(self) -> None:
+        # As they come from JSON.
+        object.__setattr__(self, "argv", tuple(self.argv))
+        object.__setattr__(self, "events", tuple(self.events))
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A process of the platform that no supervisord keeps."""
+
+    name: str
+    """The program's, or `supervisord`."""
+    pid: int
 
 
 @dataclass(frozen=True)
@@ -75,15 +105,15 @@ class Supervisor:
 
     def read(self, owner: str) -> dict[str, Program]:
         """Return what the owner's file holds, by program name. Raises `StateError` when it cannot be read."""
-        path = self._file(owner)
+        path = self.file(owner)
         try:
             first = path.read_text().partition("\n")[0]
-            return {item["name"]: Program(**{**item, "argv": tuple(item["argv"])}) for item in json.loads(first[2:])}
+            return {item["name"]: Program(**item) for item in json.loads(first[2:])}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StateError(
-                f"{path}: cannot be read: {error}", hint="remove the file; `mlplat up` writes it again"
+                f"{path}: cannot be read: {error}", hint="`mlplat up` puts it aside and writes it again"
             ) from error
 
     def write(self, owner: str, programs: Iterable[Program]) -> bool:
@@ -91,7 +121,7 @@ class Supervisor:
 
         No process is touched before `apply`.
         """
-        path, wanted = self._file(owner), sorted(programs, key=lambda program: program.name)
+        path, wanted = self.file(owner), sorted(programs, key=lambda program: program.name)
         if not wanted:
             existed = path.exists()
             path.unlink(missing_ok=True)
@@ -102,7 +132,30 @@ class Supervisor:
 
     def owners(self) -> list[str]:
         """Return everyone who has a file here."""
-        return sorted(path.stem.replace("@", "/", 1) for path in self.programs.glob("*.conf"))
+        return sorted(_owner(path) for path in self.programs.glob("*.conf"))
+
+    def damaged(self) -> dict[Path, str]:
+        """Return the files that are not what was written, with what is wrong: one of them stops supervisord."""
+        found = ((path, self._damage(path)) for path in sorted(self.programs.glob("*.conf")))
+        return {path: wrong for path, wrong in found if wrong}
+
+    def put_aside(self, path: Path) -> Path:
+        """Take a damaged file out of supervisord's sight, keeping it; return where it is."""
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        return aside
+
+    def _damage(self, path: Path) -> str | None:
+        parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+        try:
+            programs = self.read(_owner(path))
+            parser.read_string(path.read_text())
+        except StateError as error:
+            return error.message.removeprefix(f"{path}: ")
+        except (OSError, ValueError, configparser.Error) as error:
+            return f"cannot be read: {str(error).partition(chr(10))[0]}"
+        lacking = [each for each in programs.values() if not parser.get(_head(each), "command", fallback="")]
+        return f"lacks the program `{lacking[0].name}`" if lacking else None
 
     def apply(self) -> set[str]:
         """Start, restart and stop what differs between the files and the processes; return the names of those.
@@ -110,7 +163,7 @@ class Supervisor:
         Raises `StateError` on refusal.
         """
         try:
-            with self._calls() as supervisord:
+            with self._calls(ACT_SECONDS) as supervisord:
                 added, changed, removed = cast("list[list[list[str]]]", supervisord.reloadConfig())[0]
                 for name in [*removed, *changed]:
                     supervisord.stopProcessGroup(name)
@@ -119,7 +172,7 @@ class Supervisor:
                     supervisord.addProcessGroup(name)
         except Fault as error:
             raise StateError(f"supervisord refused {self.programs}: {error.faultString}") from error
-        except OSError as error:
+        except (OSError, http.client.HTTPException, Error) as error:
             raise self._gone(error) from error
         return {*added, *changed, *removed}
 
@@ -128,28 +181,45 @@ class Supervisor:
         try:
             with self._calls() as supervisord:
                 rows = cast("list[dict[str, Any]]", supervisord.getAllProcessInfo())
-        except OSError:
+        except (OSError, http.client.HTTPException, Error):
             return {}
         return {row["name"]: _process(row) for row in rows}
 
     def restart(self, name: str) -> None:
         """Stop a program and start it again. Raises `StateError` when it is unknown or does not start."""
         try:
-            with self._calls() as supervisord:
+            with self._calls(ACT_SECONDS) as supervisord:
                 with contextlib.suppress(Fault):
                     supervisord.stopProcess(name)
                 supervisord.startProcess(name)
         except Fault as error:
             raise StateError(f"`{name}` could not be restarted: {error.faultString}") from error
-        except OSError as error:
+        except (OSError, http.client.HTTPException, Error) as error:
             raise self._gone(error) from error
 
-    def pid(self) -> int | None:
-        """Return supervisord's own process id, or None when none answers."""
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a program's process a signal; supervisord starts it again if it ends of that. Raises `StateError`."""
+        self._act("signalled", name, lambda supervisord: supervisord.signalProcess(name, str(int(number))))
+
+    def begin(self, name: str) -> None:
+        """Start a program that was given up, without waiting for it. Raises `StateError`."""
+        self._act("started", name, lambda supervisord: supervisord.startProcess(name, False))
+
+    def _act(self, what: str, name: str, call: Callable[[Any], object]) -> None:
         try:
             with self._calls() as supervisord:
-                return cast("int", supervisord.getPID())
-        except (OSError, Fault):
+                call(supervisord)
+        except Fault as error:
+            raise StateError(f"`{name}` could not be {what}: {error.faultString}") from error
+        except (OSError, http.client.HTTPException, Error) as error:
+            raise self._gone(error) from error
+
+    def pid(self, *, timeout: float = ASK_SECONDS) -> int | None:
+        """Return supervisord's own process id, or None when none answers within `timeout` seconds, or it is ending."""
+        try:
+            with ServerProxy("http://localhost", transport=_Socket(self.socket, timeout)) as proxy:
+                return cast("int", proxy.supervisor.getPID())
+        except (OSError, http.client.HTTPException, Error):
             return None
 
     def start(self, python: Path, *, timeout: float = 20) -> None:
@@ -168,7 +238,8 @@ class Supervisor:
             )  # fmt: skip
         deadline = time.monotonic() + timeout
         while self.pid() is None:
-            if child.poll() is not None or time.monotonic() > deadline:
+            # Asked once more after the deadline: this process may have been stopped itself.
+            if child.poll() is not None or (time.monotonic() > deadline and self.pid() is None):
                 tail = log.with_name("supervisord.start.log").read_text(errors="replace")[-2000:]
                 raise NotReadyError(f"supervisord did not start:\n{tail.strip()}")
             time.sleep(0.02)
@@ -190,51 +261,61 @@ class Supervisor:
             except psutil.TimeoutExpired as error:
                 raise NotReadyError(f"supervisord (pid {pid}) did not end within {timeout:.0f} s") from error
 
-    def orphans(self) -> list[int]:
-        """Return the processes of this platform that no living supervisord keeps, by process id.
+    def orphans(self, *, patience: float = ASK_SECONDS) -> list[Orphan]:
+        """Return the processes of this platform that no supervisord keeps which answers within `patience` seconds.
 
         They are what a killed supervisord leaves: still serving under another parent, and in the way of new ones.
         """
+        return [orphan for orphan, _ in self._orphans(patience)]
+
+    def end_orphans(self, *, timeout: float = 10, patience: float = ASK_SECONDS) -> list[Orphan]:
+        """End orphans, politely first; return them. `patience` is how long supervisord may take to answer, in seconds.
+
+        psutil knows a process by its id and its start: whoever gets the id next is not touched.
+        """
         import psutil
 
-        kept = _tree(self.pid())
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                if process.pid not in kept and process.environ().get(OWNER_VARIABLE) == str(self.state):
-                    found.append(process.pid)
-        return [pid for pid in found if pid != os.getpid()]
-
-    def end_orphans(self, *, timeout: float = 10) -> list[int]:
-        """End orphans, politely first; return their process ids."""
-        import psutil
-
-        processes = []
-        for pid in self.orphans():
+        found = self._orphans(patience)
+        for _, process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process = psutil.Process(pid)
                 process.terminate()
-                processes.append(process)
-        _, alive = psutil.wait_procs(processes, timeout=timeout)
+                # One that was stopped can follow only when it goes on.
+                process.send_signal(signal.SIGCONT)
+        _, alive = psutil.wait_procs([process for _, process in found], timeout=timeout)
         for process in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(alive, timeout=timeout)
-        return [process.pid for process in processes]
+        return [orphan for orphan, _ in found]
 
-    def _file(self, owner: str) -> Path:
+    def _orphans(self, patience: float) -> list[tuple[Orphan, Any]]:
+        import psutil
+
+        kept = _tree(self.pid(timeout=patience)) | {os.getpid(), *(each.pid for each in psutil.Process().parents())}
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.pid in kept or process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                env = process.environ()
+                if env.get(OWNER_VARIABLE) == str(self.state):
+                    found.append((Orphan(env.get(NAME_VARIABLE, "supervisord"), process.pid), process))
+        return found
+
+    def file(self, owner: str) -> Path:
+        """Return an owner's file, which need not be there."""
         return self.programs / f"{owner.replace('/', '@', 1)}.conf"
 
     @contextlib.contextmanager
-    def _calls(self) -> Iterator[Any]:
-        from supervisor.xmlrpc import SupervisorTransport
+    def _calls(self, timeout: float = ASK_SECONDS) -> Iterator[Any]:
+        # A long call is made only where a short one is answered: a stopped supervisord must not keep whoever waits for
+        # it, and the lock that one holds.
+        if timeout > ASK_SECONDS and self.pid(timeout=ASK_SECONDS) is None:
+            raise ConnectionError("no answer in time")
+        with ServerProxy("http://localhost", transport=_Socket(self.socket, timeout)) as proxy:
+            yield proxy.supervisor
 
-        # The host is never used: the transport speaks to the socket.
-        transport = SupervisorTransport("", "", f"unix://{self.socket}")
-        with contextlib.closing(transport):
-            yield ServerProxy("http://127.0.0.1", transport=transport).supervisor
-
-    def _gone(self, error: OSError) -> StateError:
+    def _gone(self, error: Exception) -> StateError:
         return StateError(f"supervisord does not answer on {self.socket}: {error}", hint="`mlplat up` starts it again")
 
     def _config(self, log: Path) -> str:
@@ -262,12 +343,38 @@ class Supervisor:
             "stopwaitsecs": str(program.stop_seconds),
             "stopasgroup": "true",
             "killasgroup": "true",
-            "redirect_stderr": "true",
-            "stdout_logfile": _escape(program.log),
-            "stdout_logfile_maxbytes": str(program.log_bytes),
-            "stdout_logfile_backups": str(program.log_backups),
+            **_logging(program),
         }
-        return "\n".join([f"[program:{program.name}]", *(f"{key}={value}" for key, value in settings.items())])
+        return "\n".join([f"[{_head(program)}]", *(f"{key}={value}" for key, value in settings.items())])
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a UNIX socket."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self.path))
+
+
+class _Socket(Transport):
+    """XML-RPC over a UNIX socket, with a limit to the wait: a stopped supervisord still takes connections."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__()
+        self.path, self.timeout = path, timeout
+
+    def make_connection(self, host: object) -> http.client.HTTPConnection:  # noqa: ARG002 - always this computer
+        if (kept := self._connection[1]) is not None:
+            return cast("_Connection", kept)
+        # Kept there, so that the transport closes it.
+        connection = _Connection(self.path, self.timeout)
+        self._connection = ("localhost", connection)
+        return connection
 
 
 @contextlib.contextmanager
@@ -276,31 +383,28 @@ def locked(state: Path, who: str, timeout: float = LOCK_SECONDS) -> Iterator[Non
 
     Raises `StateError` naming the holder when it is not to be had within `timeout` seconds, or the folder not written.
     """
-    from filelock import FileLock, Timeout
-
-    holder = state / "lock.holder"
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(state / "lock", timeout=timeout)
-        lock.acquire()
-    except Timeout as error:
-        raise StateError(f"{state} is locked by {_holder(holder)}", hint="wait for it to end, and try again") from error
-    except OSError as error:
-        raise StateError(
-            f"{state}: cannot be written: {error.strerror}", hint="set MLPLAT_STATE_DIR to another folder"
-        ) from error
-    try:
-        write_atomic(holder, f"{who} (pid {os.getpid()})\n")
+    with lock(state / LOCK_FILE, who, timeout=timeout):
         yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
 
-def _holder(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        return path.read_text().strip()
-    return "another process"
+def _head(program: Program) -> str:
+    return f"{'eventlistener' if program.events else 'program'}:{program.name}"
+
+
+def _logging(program: Program) -> dict[str, str]:
+    # A listener speaks with supervisord on its standard output.
+    stream = "stderr" if program.events else "stdout"
+    apart = {"events": ",".join(program.events)} if program.events else {"redirect_stderr": "true"}
+    return {
+        **apart,
+        f"{stream}_logfile": _escape(program.log),
+        f"{stream}_logfile_maxbytes": str(program.log_bytes),
+        f"{stream}_logfile_backups": str(program.log_backups),
+    }
+
+
+def _owner(path: Path) -> str:
+    return path.name.removesuffix(".conf").replace("@", "/", 1)
 
 
 def _process(row: Mapping[str, Any]) -> Process:
@@ -338,6 +442,8 @@ def _escape(text: str) -> str:
     # supervisor expands %(…)s everywhere, and this one before it looks for doubled signs.
     if "%(here)s" in text:
         raise StateError(f"`{text}` holds `%(here)s`, which cannot be handed to a process")
+    if "\n" in text:
+        raise StateError(f"`{text}` holds a break, which cannot be handed to a process")
     return text.replace("%", "%%")
 
 

@@ -24,7 +24,11 @@ def test_an_unknown_platform_says_how_to_stand_it_up() -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{", "is no JSON"), ('{"version": 2, "mlplat": "9"}', "written by mlplat 9"), ('{"version": 1}', "missing")],
+    [
+        ("{", "is no connection document"),
+        ('{"version": 2, "mlplat": "9"}', "written by mlplat 9"),
+        ('{"version": 1}', "missing"),
+    ],
 )
 def test_a_document_that_does_not_hold_is_refused(text: str, said: str) -> None:
     MADE.write()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from mlplat.files import write_atomic, write_if_changed
+from mlplat.errors import StateError
+from mlplat.files import write_atomic, write_if_changed, writing
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +36,27 @@ def test_the_same_content_is_not_written_again(tmp_path: Path) -> None:
     assert not write_if_changed(path, "a")
     assert path.stat().st_ino == before
     assert write_if_changed(path, "b")
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [(errno.ENOSPC, "free some space"), (errno.EROFS, "MLPLAT_STATE_DIR"), (errno.EACCES, "writable")],
+)
+def test_a_write_that_fails_is_said_with_its_file_and_a_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, hint: str
+) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text("old")
+
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with (
+        pytest.raises(StateError, match=f"plan.json: cannot be written: {os.strerror(number)}") as caught,
+        writing(tmp_path),
+    ):
+        write_atomic(path, "new")
+    assert hint in str(caught.value.hint)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

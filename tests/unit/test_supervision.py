@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mlplat import supervision
 from mlplat.errors import NotReadyError, StateError
-from mlplat.supervision import Program, Supervisor, locked
+from mlplat.supervision import Orphan, Program, Supervisor, locked
 
 PYTHON = Path(sys.executable)
 
@@ -124,7 +125,7 @@ def test_orphans_of_a_killed_supervisord_are_found_and_ended(supervisor: Supervi
     assert daemon is not None
     os.kill(daemon, signal.SIGKILL)
     until(lambda: supervisor.pid() is None)
-    assert child in supervisor.orphans()
+    assert supervisor.orphans() == [Orphan("a", child)]
     supervisor.end_orphans()
     assert not psutil.pid_exists(child)
 
@@ -200,3 +201,59 @@ def test_the_lock_names_who_holds_it(tmp_path: Path) -> None:
         thread.join()
     with locked(tmp_path, "x", 0.1):
         pass
+
+
+def test_a_damaged_file_is_found_and_put_aside(supervisor: Supervisor) -> None:
+    supervisor.write("platform", [program(supervisor.state, "a")])
+    supervisor.write("endpoint/p.m", [program(supervisor.state, "r1")])
+    assert supervisor.damaged() == {}
+    good, path = supervisor.file("platform"), supervisor.file("endpoint/p.m")
+    head = path.read_text().partition("\n")[0]
+    for content in (
+        b"\x80\xff",
+        b"",
+        b"; []x",
+        f"{head}\n[program:other]\ncommand=x\n".encode(),
+        head.encode() + b"\n[br",
+    ):
+        path.write_bytes(content)
+        assert list(supervisor.damaged()) == [path]
+    aside = supervisor.put_aside(path)
+    assert supervisor.damaged() == {}
+    assert supervisor.owners() == ["platform"]
+    assert aside.exists()
+    assert good.exists()
+
+
+def test_a_stopped_supervisord_is_not_waited_for(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "ASK_SECONDS", 0.3)
+    supervisor.write("platform", [program(supervisor.state, "a")])
+    supervisor.start(PYTHON)
+    until(lambda: pids(supervisor))
+    child, daemon = pids(supervisor)["a"], supervisor.pid()
+    assert daemon is not None
+    os.kill(daemon, signal.SIGSTOP)
+    assert supervisor.pid(timeout=0.3) is None
+    with pytest.raises(StateError, match="does not answer"):
+        supervisor.apply()
+    ended = supervisor.end_orphans(patience=0.3)
+    assert {(each.name, each.pid) for each in ended} == {("a", child), ("supervisord", daemon)}
+    assert not psutil.pid_exists(child)
+
+
+def test_whoever_asks_from_within_is_no_orphan(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(supervision.OWNER_VARIABLE, str(supervisor.state))
+    code = (
+        "import sys; from pathlib import Path; from mlplat.supervision import Supervisor\n"
+        "print(Supervisor(Path(sys.argv[1])).end_orphans())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(supervisor.state)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("form", ["a\nb"])
+def test_an_argument_with_a_break_is_refused(supervisor: Supervisor, form: str) -> None:
+    with pytest.raises(StateError, match="break"):
+        supervisor.write("platform", [program(supervisor.state, "a", form)])

@@ -26,10 +26,11 @@ def command(service: str, stack: str, only_print: bool) -> None:
     from mlplat import services
     from mlplat.spec.platform import read_stack
     from mlplat.targets.local.install import is_installed
+    from mlplat.targets.local.ports import assigned
     from mlplat.targets.local.ready import address, is_ready
 
     spec, _ = read_stack(stack, Path.cwd())
-    paged = {each.name: each for each in services.of(spec) if each.pages is not None}
+    paged = {each.name: each for each in services.of(assigned(spec, stack)) if each.pages is not None}
     if service not in paged:
         raise UsageError(f"`{service}` has no pages", hint=f"these have: {', '.join(paged)}")
     if not (is_installed(spec, stack) and is_ready(paged[service])):

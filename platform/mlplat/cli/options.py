@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 PROJECT_FILE = "mlplat.yaml"
+WAIT_SECONDS = 300.0
+"""An `up` that makes all environments takes a few minutes."""
 
 
 def stack_option(function: F) -> F:
@@ -32,6 +34,18 @@ def json_option(function: F) -> F:
 def yes_option(function: F) -> F:
     """Add `--yes`."""
     return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
+
+
+def wait_option(function: F) -> F:
+    """Add `--wait`, in seconds."""
+    return click.option(
+        "--wait",
+        type=click.FloatRange(min=0),
+        default=WAIT_SECONDS,
+        show_default=True,
+        metavar="SECONDS",
+        help="Longest time to wait for another `up` or `down` of this platform.",
+    )(function)
 
 
 def project_option(function: F) -> F:

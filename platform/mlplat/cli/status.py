@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,20 +10,19 @@ import click
 
 from mlplat.cli.console import emit_json, say, table
 from mlplat.cli.options import json_option, stack_option
+from mlplat.uptime import told
 
 if TYPE_CHECKING:
     from mlplat.targets.local.status import Row
-
-MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 @click.command()
 @stack_option
 @json_option
 def command(stack: str, as_json: bool) -> int:
-    """Show every service and model revision: whether it runs and is ready, its memory and its address.
+    """Show every service and model revision: whether it runs and is ready, its restarts, memory and address.
 
-    Exits with 1 when a service of the platform is not ready.
+    Exits with 1 when a service of the platform is not ready, or a process runs that nothing keeps.
 
     \b
     Example:
@@ -39,23 +37,16 @@ def command(stack: str, as_json: bool) -> int:
     if as_json:
         emit_json([asdict(row) for row in rows])
     else:
-        headers = ["name", "state", "ready", "pid", "for", "MiB", "address"]
+        headers = ["name", "state", "ready", "pid", "for", "restarts", "MiB", "address"]
         table([_cells(row) for row in rows], headers)
-    bad = [row for row in rows if row.owner == "platform" and not row.ready]
+    bad = [row for row in rows if row.ready is False]
     if bad:
         say("`mlplat up` starts what does not run; `mlplat doctor` says what is wrong")
     return 1 if bad else 0
 
 
 def _cells(row: Row) -> list[str]:
-    age = _age(time.time() - row.started) if row.pid else ""
+    age = told(row.age_seconds) if row.age_seconds is not None else ""
     ready = {True: "yes", False: "no", None: ""}[row.ready]
     memory = f"{row.memory_bytes / 2**20:.0f}" if row.memory_bytes else ""
-    return [row.name, row.state.lower(), ready, str(row.pid or ""), age, memory, row.address or ""]
-
-
-def _age(seconds: float) -> str:
-    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return [row.name, row.state.lower(), ready, str(row.pid or ""), age, str(row.restarts), memory, row.address or ""]

@@ -98,6 +98,7 @@ def endpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int) -
     path = tmp_path / "platform" / "endpoints.db"
     gateway = f"http://127.0.0.1:{free_port}"
     Connection("mlplat", "local", "local", gateway, gateway, f"sqlite:///{path}").write()
+    SqliteStore(path).close()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     made = Endpoints(tmp_path, path)

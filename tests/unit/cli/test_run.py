@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +126,67 @@ def test_ctrl_c_ends_the_run_and_leaves_with_130(tiny: Path, connection: Connect
     assert child.returncode == 130, err
     assert err.splitlines()[-1] == "error: interrupted"
     assert json.loads((tiny / ".mlplat/runs/1/run.json").read_text())["status"] == "cancelled"
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def status_of_first() -> str:
+    return str(json.loads(mlplat("run list --json")[1])[-1]["status"])
+
+
+def test_a_killed_run_says_so_and_is_resumed(tiny: Path, connection: Connection) -> None:
+    (tiny / "wait").touch()
+    with subprocess.Popen(command("run train"), stderr=subprocess.PIPE, text=True) as child:
+        until((tiny / "waiting").exists)
+        os.kill(json.loads((tiny / ".mlplat/runs/1/run.json").read_text())["pid"], signal.SIGKILL)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert "error: train failed: its process was killed (SIGKILL)" in err
+    assert "`mlplat run resume 1` goes on behind the steps that are finished" in err
+    (tiny / "wait").unlink()
+    code, out, err = mlplat("run resume --json")
+    assert code == 0, err
+    assert (json.loads(out)["status"], json.loads(out)["origin"]) == ("registered", 1)
+    assert "Cloning previously run task" in (tiny / ".mlplat/runs/2/log.txt").read_text()
+    assert "there is nothing to go on from" in mlplat("run resume 2")[2]
+    assert mlplat("run resume 7")[0] == 2
+
+
+@pytest.mark.parametrize("with_its_leader", [False, True])
+def test_a_run_whose_watcher_was_killed_is_listed_and_cancelled(
+    tiny: Path, connection: Connection, *, with_its_leader: bool
+) -> None:
+    (tiny / "wait").touch()
+    with subprocess.Popen(command("run train"), stderr=subprocess.DEVNULL) as child:
+        until((tiny / "waiting").exists)
+        child.kill()
+    leader = json.loads((tiny / ".mlplat/runs/1/run.json").read_text())["pid"]
+    if with_its_leader:
+        os.kill(leader, signal.SIGKILL)
+    try:
+        assert status_of_first() == "running"
+        code, _, err = mlplat("run cancel 1")
+        assert (code, err) == (0, "run 1 is cancelled\n")
+        assert status_of_first() == "cancelled"
+        with pytest.raises(ProcessLookupError):
+            os.killpg(leader, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGKILL)
+
+
+def test_a_damaged_run_is_warned_of_and_the_others_are_listed(tiny: Path, connection: Connection) -> None:
+    mlplat("run train")
+    (tiny / ".mlplat/runs/2").mkdir()
+    (tiny / ".mlplat/runs/2/run.json").write_text("{")
+    code, out, err = mlplat("run list")
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert err.startswith(f"warning: {tiny}/.mlplat/runs/2/run.json: is damaged")
 
 
 def test_debugging_runs_the_package_in_one_process_with_the_run_s_variables(tiny: Path, connection: Connection) -> None:

@@ -5,24 +5,33 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlplat import environment, services
 from mlplat.contracts import Connection
+from mlplat.errors import StateError
 from mlplat.files import data_dir, state_dir
+from mlplat.locking import held
 from mlplat.services import Service
 from mlplat.spec.platform import PlatformSpec
-from mlplat.supervision import Process, Supervisor
-from mlplat.targets.local import ports
-from mlplat.targets.local.folders import state_folder
-from mlplat.targets.local.foundation import foundation
+from mlplat.supervision import AGAIN_SECONDS, ASK_SECONDS, Process, Supervisor
+from mlplat.targets.local import ports, watchdog
+from mlplat.targets.local.checks import tracking_damage, tracking_mend
+from mlplat.targets.local.checks_endpoints import endpoint_faults
+from mlplat.targets.local.folders import COMMAND_LOCK, service_data, service_files, service_record, state_folder
+from mlplat.targets.local.foundation import CLOCK_FILE, PLAN_VERSION, foundation, read_record
 from mlplat.targets.local.install import connection, is_installed
+from mlplat.targets.local.plan import read_json
 from mlplat.targets.local.ready import is_ready
 
 NEEDED_BYTES = 4_000_000_000
-"""Room for the environments (2.2 GB with bytecode), a project's own (1 GB) and some runs."""
+"""Room for the environments (2.2 GB with bytecode) and a project's own (1 GB)."""
+STATE_BYTES = 500_000_000
+"""Room for some runs, models and logs."""
+FULL_BYTES = 1_000_000
+AGAIN = "`mlplat up` writes it again"
 
 
 @dataclass(frozen=True)
@@ -57,17 +66,15 @@ def _computer() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    for what, folder, variable in (("state", state_dir(), "STATE"), ("data", data_dir(), "DATA")):
+    for what, folder, needed in (("state", state_dir(), STATE_BYTES), ("data", data_dir(), NEEDED_BYTES)):
         there = next(parent for parent in [folder, *folder.parents] if parent.exists())
-        mend = f"set MLPLAT_{variable}_DIR to another folder"
+        mend = f"set MLPLAT_{what.upper()}_DIR to another folder"
         if not os.access(there, os.W_OK):
-            yield Finding(f"{what} folder", False, f"{folder} cannot be written", mend)
+            yield Finding(f"{what} folder", False, f"{folder} cannot be written", f"make it writable, or {mend}")
             continue
         free = shutil.disk_usage(there).free
-        said = f"{folder}, {free / 1e9:.0f} GB free"
-        yield Finding(
-            f"{what} folder", free >= NEEDED_BYTES, said, None if free >= NEEDED_BYTES else f"free some, or {mend}"
-        )
+        said = f"{folder}, {free / 1e9:.1f} GB free" if free > FULL_BYTES else f"{folder} is full"
+        yield Finding(f"{what} folder", free >= needed, said, None if free >= needed else f"free some space, or {mend}")
 
 
 def _environments() -> Iterator[Finding]:
@@ -78,43 +85,117 @@ def _environments() -> Iterator[Finding]:
 
 
 def _platform(spec: PlatformSpec, stack: str) -> Iterator[Finding]:
-    supervisor = Supervisor(state_folder(spec, stack))
+    state = state_folder(spec, stack)
+    spec = ports.assigned(spec, stack)
     if not is_installed(spec, stack):
         yield Finding("platform", False, f"`{spec.name}` was never stood up here", f"`mlplat up -s {stack}`")
-        yield from _ports(services.of(spec))
+        yield from _ports(services.of(spec), state)
         return
-    pid = supervisor.pid()
-    yield Finding(
-        "supervisord", pid is not None, f"pid {pid}" if pid else "does not run", None if pid else "`mlplat up`"
-    )
-    if orphans := supervisor.orphans():
-        said = f"left by a killed supervisord: pids {', '.join(map(str, orphans))}"
-        yield Finding("processes", False, said, "`mlplat up` ends them and starts new ones")
-    processes = supervisor.processes()
+    yield from _files(spec, stack)
+    pid = Supervisor(state).pid()
+    processes = Supervisor(state).processes() if pid else {}
+    yield from _supervision(state, pid, processes.get(watchdog.NAME))
+    asleep = [each for each in services.of(spec) if not _has_process(processes.get(each.name))]
+    yield from (finding for finding in _ports(asleep, state) if not finding.ok)
     for service in services.of(spec):
         yield _service(service, processes.get(service.name))
-    yield _connection(spec, stack)
+    yield from _connection(spec, stack)
 
 
-def _ports(wanted: tuple[Service, ...]) -> Iterator[Finding]:
+def _files(spec: PlatformSpec, stack: str) -> Iterator[Finding]:
+    state = state_folder(spec, stack)
+    yield _record(state)
+    for path, wrong in Supervisor(state).damaged().items():
+        yield Finding("program file", False, f"{path}: {wrong}", AGAIN)
+    for service in services.of(spec):
+        for path in [service_record(state, service.name), *_given(spec, stack, service)]:
+            if path.exists() and read_json(path) is None:
+                yield Finding(f"file of {service.name}", False, f"{path}: is no JSON", AGAIN)
+    harm = tracking_damage(state)
+    seen = harm or str(service_data(state, "tracking") / "mlflow.db")
+    yield Finding("runs and models", harm is None, seen, tracking_mend(state) if harm else None)
+    yield from (Finding(each.what, False, each.said, each.mend) for each in endpoint_faults(state))
+    if spec.clock is not None:
+        yield _clock(spec, stack)
+
+
+def _given(spec: PlatformSpec, stack: str, service: Service) -> Iterator[Path]:
+    state = state_folder(spec, stack)
+    yield from (service_files(state, service.name) / name for name in [*service.files, *service.live])
+    yield from (service_data(state, service.name) / name for name in service.seeds)
+
+
+def _record(state: Path) -> Finding:
+    try:
+        kept = read_record(state) or {}
+    except StateError as error:
+        return Finding("state", False, error.message, error.hint)
+    if kept.get("version") != PLAN_VERSION:
+        return Finding("state", False, f"{state}: was made by mlplat {kept.get('mlplat')}", "`mlplat up` takes it over")
+    busy = held(state / COMMAND_LOCK)
+    return Finding("state", True, f"{state}" + (f", in use by {busy}" if busy else ""))
+
+
+def _clock(spec: PlatformSpec, stack: str) -> Finding:
+    path = state_folder(spec, stack) / CLOCK_FILE
+    try:
+        kept = foundation(spec, stack).clock
+    except StateError as error:
+        return Finding("clock", False, error.message, error.hint)
+    if read_json(path) is None:
+        return Finding("clock", False, f"{path}: cannot be read", f"`mlplat up` writes it again, as {kept}")
+    return Finding("clock", True, str(kept))
+
+
+def _supervision(state: Path, pid: int | None, guard: Process | None) -> Iterator[Finding]:
+    orphans = Supervisor(state).orphans(patience=ASK_SECONDS if pid else AGAIN_SECONDS)
+    stuck = [each.pid for each in orphans if each.name == "supervisord"]
+    said = f"pid {pid}" if pid else f"pid {stuck[0]} runs but does not answer" if stuck else "does not run"
+    yield Finding("supervisord", pid is not None, said, None if pid else "`mlplat up` starts it")
+    if left := [each for each in orphans if each.name != "supervisord"]:
+        names = ", ".join(f"{each.name} (pid {each.pid})" for each in left)
+        yield Finding(
+            "processes", False, f"kept by no supervisord: {names}", "`mlplat up` ends them and starts new ones"
+        )
+    if watchdog.is_awake(guard):
+        yield Finding("watchdog", True, f"pid {guard.pid}" if guard else "")
+    else:
+        seen = f"pid {guard.pid} is stopped" if guard and guard.pid else "does not run"
+        yield Finding("watchdog", False, seen, "`mlplat up` starts it again")
+
+
+def _ports(wanted: Iterable[Service], state: Path) -> Iterator[Finding]:
     for service in wanted:
         for name, port in service.ports.items():
-            free = ports.is_free(port)
+            free = ports.is_free(port) or ports.is_ours(port, state)
             said = f"{port} is free" if free else f"{port} is held by {ports.holder(port) or 'another process'}"
-            yield Finding(f"port {service.name}.{name}", free, said, None if free else "end it, or set another port")
+            mend = f"end it, or set `{ports.port_key(service.name, name)}` or `ports: auto` in the stack file"
+            yield Finding(f"port {service.name}.{name}", free, said, None if free else mend)
+
+
+def _has_process(process: Process | None) -> bool:
+    return process is not None and bool(process.pid)
 
 
 def _service(service: Service, process: Process | None) -> Finding:
     what = f"service {service.name}"
     if process is None or not process.pid:
         said = f"{process.state.lower()}: {process.detail}" if process else "does not run"
-        return Finding(what, False, said, f"`mlplat logs {service.name}` says why; `mlplat up` starts it")
+        return Finding(what, False, said, f"`mlplat up` starts it; `mlplat logs {service.name}` says why it ended")
     if not is_ready(service):
-        return Finding(what, False, f"pid {process.pid} runs but does not answer", f"`mlplat logs {service.name}`")
+        said = f"pid {process.pid} runs but does not answer"
+        mend = (
+            f"wait: the watchdog restarts it (`mlplat logs {watchdog.NAME}`); `mlplat logs {service.name}` is its own"
+        )
+        return Finding(what, False, said, mend)
     return Finding(what, True, f"pid {process.pid}, ready")
 
 
-def _connection(spec: PlatformSpec, stack: str) -> Finding:
+def _connection(spec: PlatformSpec, stack: str) -> Iterator[Finding]:
     path: Path = Connection.path(spec.name, stack)
-    good = connection(spec, stack, foundation(spec, stack)).is_written()
-    return Finding("connection", good, str(path), None if good else f"`mlplat up -s {stack}` writes it again")
+    try:
+        base = foundation(spec, stack)
+    except StateError:
+        return  # said under `clock`
+    good = connection(spec, stack, base).is_written()
+    yield Finding("connection", good, str(path), None if good else f"`mlplat up -s {stack}` writes it again")

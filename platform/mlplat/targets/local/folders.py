@@ -8,6 +8,11 @@ from mlplat.contracts import Foundation
 from mlplat.files import state_dir
 from mlplat.spec.platform import PlatformSpec
 
+PLAN_FILE = "plan.json"
+"""Says what a state folder is the state of."""
+COMMAND_LOCK = "command.lock"
+"""Held by one `up` or `down` at a time, from its first look to its end."""
+
 
 def state_folder(spec: PlatformSpec, stack: str) -> Path:
     """Return the folder of one platform's stack, whatever folder the command was called in."""

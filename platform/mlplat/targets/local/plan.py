@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlplat import environment
-from mlplat.supervision import Process, Program
+from mlplat.supervision import Process, Program, Supervisor
 from mlplat.targets.local.resolve import Resolved
 
 Action = Literal["create", "start", "restart", "update", "delete"]
@@ -25,7 +25,7 @@ class Change:
     """One thing that an `up` would do."""
 
     action: Action
-    kind: Literal["service", "environment", "connection"]
+    kind: Literal["service", "environment", "connection", "file"]
     name: str
     fields: tuple[str, ...] = ()
     """What differs, for a restart or an update."""
@@ -47,6 +47,21 @@ def service_changes(
     gone = [Change("delete", "service", name) for name in sorted(set(there) - set(wanted))]
     found = (_change(resolved, there.get(name), running.get(name)) for name, resolved in sorted(wanted.items()))
     return [*gone, *(change for change in found if change)]
+
+
+def watchdog_changes(wanted: Program, there: Program | None, *, awake: bool) -> list[Change]:
+    """Return what has to be done to the watchdog. Nobody is disturbed when it is started again."""
+    if there is None:
+        return [Change("create", "service", wanted.name)]
+    fields = tuple(_program_fields(wanted, there))
+    if not awake:
+        return [Change("start", "service", wanted.name, fields)]
+    return [Change("update", "service", wanted.name, fields)] if fields else []
+
+
+def file_changes(supervisor: Supervisor) -> list[Change]:
+    """Return the files of programs that are not what was written."""
+    return [Change("update", "file", path.name, (wrong,)) for path, wrong in supervisor.damaged().items()]
 
 
 def _change(wanted: Resolved, there: Program | None, process: Process | None) -> Change | None:

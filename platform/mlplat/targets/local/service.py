@@ -10,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mlplat import codebase, environment
-from mlplat.files import PRIVATE, write_atomic, write_if_changed
-from mlplat.supervision import Supervisor, locked
-from mlplat.targets.local import ports, ready
+from mlplat.files import PRIVATE, write_atomic, write_if_changed, writing
+from mlplat.supervision import AGAIN_SECONDS, Supervisor, locked
+from mlplat.targets.local import checks, ports, ready, watchdog
 from mlplat.targets.local.folders import service_record
 from mlplat.targets.local.plan import is_alive, read_json, stale
 from mlplat.targets.local.resolve import Resolved, text
 
 OWNER = "platform"
+PATIENCE = 10.0
+"""Seconds in which a supervisord that is alive answers, whatever else the computer does."""
 Tell = Callable[[str], None]
 
 
@@ -30,9 +32,12 @@ def bring(state: Path, wanted: Collection[Resolved], tell: Tell, *, who: str, on
     prepare({image for each in wanted for image in each.images}, tell)
     supervisor = Supervisor(state)
     with locked(state, who):
-        if supervisor.pid() is None and (ended := supervisor.end_orphans()):
-            tell(f"ended {len(ended)} processes that a killed supervisord had left")
-        _apply(supervisor, wanted, only=only)
+        # Long enough for a supervisord on a busy computer: one that is stopped is ended with what it keeps.
+        if supervisor.pid(timeout=PATIENCE) is None and (ended := supervisor.end_orphans(patience=AGAIN_SECONDS)):
+            tell(f"ended {len(ended)} processes that no supervisord kept: {', '.join(each.name for each in ended)}")
+        with writing(state):
+            _mend(supervisor, tell)
+            _apply(supervisor, wanted, only=only)
     ready.wait(wanted, supervisor, lambda name, seconds: tell(f"{name}: ready after {seconds:.1f} s"))
 
 
@@ -41,15 +46,26 @@ def prepare(images: Iterable[str], tell: Tell) -> None:
     codebase.folder()
     # supervisord itself runs in `platform`.
     names = sorted({"platform", *images})
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    pool = ThreadPoolExecutor(max_workers=2)
+    try:
         # Every result is asked for, so the first failure is raised.
         list(pool.map(lambda name: environment.service(name, progress=tell), names))
+    finally:
+        # After an interrupt nothing more is begun.
+        pool.shutdown(cancel_futures=True)
+
+
+def _mend(supervisor: Supervisor, tell: Tell) -> None:
+    """Take files out of the way that would keep supervisord from starting; their owners write them again."""
+    for path, wrong in supervisor.damaged().items():
+        tell(f"{path}: {wrong}: it is kept as {supervisor.put_aside(path).name}, and written again")
 
 
 def _apply(supervisor: Supervisor, wanted: Collection[Resolved], *, only: bool) -> None:
     processes = supervisor.processes()
     dead = {each.name for each in wanted if not is_alive(processes.get(each.name))}
     ports.refuse_taken(each for each in wanted if each.name in dead)
+    checks.refuse_damaged(supervisor.state, dead)
     # supervisord restarts what differs in its own file; it does not see a service's changed files, nor does it start
     # again what ended and was given up.
     again = dead | {each.name for each in wanted if stale(each.files)}
@@ -58,6 +74,9 @@ def _apply(supervisor: Supervisor, wanted: Collection[Resolved], *, only: bool) 
         _write(supervisor.state, each)
         programs[each.name] = each.program
     supervisor.write(OWNER, programs.values())
+    supervisor.write(watchdog.OWNER, [watchdog.program(supervisor.state, codebase.folder())])
+    if not watchdog.is_awake(processes.get(watchdog.NAME)):
+        again.add(watchdog.NAME)
     if supervisor.pid() is None:
         supervisor.start(environment.service_folder("platform") / "bin" / "python")
         return
@@ -69,7 +88,8 @@ def _write(state: Path, resolved: Resolved) -> None:
     for path, content in {**resolved.files, **resolved.live}.items():
         write_if_changed(Path(path), text(content), mode=PRIVATE)
     for path, content in resolved.seeds.items():
-        if not Path(path).exists():
+        # What cannot be read is nobody's: whoever owns it writes it again.
+        if read_json(Path(path)) is None:
             write_atomic(Path(path), text(content), mode=PRIVATE)
     write_if_changed(service_record(state, resolved.name), text(resolved.document()), mode=PRIVATE)
 
@@ -105,6 +125,8 @@ def remove(state: Path, name: str, *, who: str) -> None:
     with locked(state, who):
         left = [program for program in supervisor.read(OWNER).values() if program.name != name]
         supervisor.write(OWNER, left)
+        if not left:
+            supervisor.write(watchdog.OWNER, [])
         if supervisor.pid() is not None:
             supervisor.apply()
         service_record(state, name).unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,14 @@ from mlplat.clock import Clock
 from mlplat.errors import StateError
 from mlplat.spec.platform import PlatformSpec
 from mlplat.targets.local import foundation as module
-from mlplat.targets.local.foundation import foundation, provision
+from mlplat.targets.local.foundation import (
+    PLAN_VERSION,
+    NewerStateError,
+    foundation,
+    provision,
+    record,
+    refuse_newer,
+)
 
 SET = PlatformSpec(clock=datetime(2013, 7, 1, tzinfo=UTC))
 
@@ -44,3 +52,34 @@ def test_where_nothing_can_be_written_the_folder_is_named(tmp_path: Path, monkey
     with pytest.raises(StateError, match="cannot be written") as caught:
         provision(PlatformSpec(), "local")
     assert "MLPLAT_STATE_DIR" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", "\x00"])
+def test_a_damaged_clock_is_found_again_in_the_record(content: str) -> None:
+    first = provision(SET, "local")
+    record(SET, "local", first)
+    path = Path(first.state) / "clock.json"
+    path.write_text(content)
+    assert foundation(SET, "local").clock == first.clock
+    assert provision(SET, "local").clock == first.clock
+    assert json.loads(path.read_text())["clock"] == first.clock
+
+
+def test_a_clock_that_nothing_knows_is_not_begun_anew() -> None:
+    first = provision(SET, "local")
+    (Path(first.state) / "clock.json").write_text("{")
+    with pytest.raises(StateError, match=r"clock\.json: cannot be read") as caught:
+        foundation(SET, "local")
+    assert "remove" in str(caught.value.hint)
+
+
+def test_a_newer_versions_folder_is_refused_and_a_damaged_record_is_not() -> None:
+    made = provision(SET, "local")
+    record(SET, "local", made)
+    path = Path(made.state) / "plan.json"
+    assert refuse_newer(path.parent) is None
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": PLAN_VERSION + 1, "mlplat": "9.9"}))
+    with pytest.raises(NewerStateError, match=r"newer mlplat \(9\.9"):
+        refuse_newer(path.parent)
+    path.write_text("[")
+    assert "cannot be read" in str(refuse_newer(path.parent))

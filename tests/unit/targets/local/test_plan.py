@@ -9,8 +9,9 @@ from mlplat import services
 from mlplat.services import Http, Ref, Service
 from mlplat.spec.platform import GatewaySpec, LogSpec, PlatformSpec, ServingSpec, TrackingSpec
 from mlplat.supervision import Process, Program
+from mlplat.targets.local import watchdog
 from mlplat.targets.local.foundation import foundation
-from mlplat.targets.local.plan import Change, service_changes
+from mlplat.targets.local.plan import Change, service_changes, watchdog_changes
 from mlplat.targets.local.resolve import Resolved, resolve, text
 
 
@@ -116,3 +117,15 @@ def test_the_controller_reads_what_the_target_writes() -> None:
 def test_only_loopback_is_bound() -> None:
     for each in resolved(PlatformSpec()).values():
         assert "0.0.0.0" not in str([each.program, each.files])
+
+
+def test_the_watchdog_is_kept_as_it_should_be() -> None:
+    wanted = watchdog.program(Path("/state"), Path("/code"))
+    there = dataclasses.replace(wanted, env={"PYTHONPATH": "/old"})
+    assert watchdog_changes(wanted, wanted, awake=True) == []
+    assert said(watchdog_changes(wanted, None, awake=False)) == [("create", "watchdog")]
+    assert said(watchdog_changes(wanted, wanted, awake=False)) == [("start", "watchdog")]
+    # An update, and no restart: nobody is asked.
+    assert [(each.action, each.fields[0]) for each in watchdog_changes(wanted, there, awake=True)] == [
+        ("update", "PYTHONPATH")
+    ]

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+from collections.abc import Iterator
 
 import pytest
 
 from mlplat.errors import StateError
+from mlplat.files import state_dir
 from mlplat.services import Http, Service
-from mlplat.targets.local.ports import holder, is_free, refuse_taken
+from mlplat.spec.platform import PlatformSpec, TrackingSpec
+from mlplat.targets.local.foundation import provision, record
+from mlplat.targets.local.ports import PortTakenError, assigned, holder, is_free, refuse_taken
 
 
 def test_a_taken_port_is_refused_with_its_holder_and_its_key(free_port: int) -> None:
@@ -24,3 +29,66 @@ def test_a_taken_port_is_refused_with_its_holder_and_its_key(free_port: int) -> 
             refuse_taken([service])
     assert "`gateway.admin_port`" in str(caught.value.hint)
     assert is_free(free_port)
+
+
+AUTO = PlatformSpec(ports="auto")
+
+
+def keep(spec: PlatformSpec, stack: str) -> PlatformSpec:
+    """Choose and record, as `up` does."""
+    made = assigned(spec, stack)
+    record(made, stack, provision(made, stack))
+    return made
+
+
+def test_a_written_port_is_never_changed() -> None:
+    spec = PlatformSpec(ports="auto", tracking=TrackingSpec(port=6001))
+    assert assigned(spec, "local").tracking.port == 6001
+    assert assigned(PlatformSpec(), "local") == PlatformSpec()
+
+
+def test_a_chosen_spec_is_chosen_once(free_port: int) -> None:
+    made = assigned(AUTO, "local")
+    assert assigned(made, "local") == made
+    assert assigned(PlatformSpec.model_validate_json(made.model_dump_json()), "local") == made
+
+
+def test_looking_records_nothing_and_a_recorded_choice_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(assigned(AUTO, "local").tracking.port):
+        first = keep(AUTO, "local")
+    assert not (state_dir() / "mlplat" / "other").exists()
+    # The number before it is free again; nobody wants the address to move for that.
+    assert assigned(AUTO, "local") == first
+
+
+def test_two_platforms_never_get_the_same_port() -> None:
+    first = keep(AUTO, "one").port_keys()
+    second = keep(AUTO, "two").port_keys()
+    assert not set(first.values()) & set(second.values())
+    assert abs(first["serving.first_port"] - second["serving.first_port"]) >= 100
+    assert keep(AUTO, "one").port_keys() == first
+
+
+def test_a_recorded_port_that_a_stranger_took_is_given_up() -> None:
+    first = keep(AUTO, "local")
+    with listening(first.gateway.port):
+        second = assigned(AUTO, "local")
+    assert second.gateway.port != first.gateway.port
+    assert second.tracking.port == first.tracking.port
+
+
+def test_of_two_that_choose_at_once_the_second_is_refused() -> None:
+    one, two = assigned(AUTO, "one"), assigned(AUTO, "two")
+    assert one.port_keys() == two.port_keys()
+    record(one, "one", provision(one, "one"))
+    with pytest.raises(PortTakenError, match="was taken by another platform"):
+        record(two, "two", provision(two, "two"))
+    keep(AUTO, "two")
+
+
+@contextlib.contextmanager
+def listening(port: int) -> Iterator[None]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        yield
