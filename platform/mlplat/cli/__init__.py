@@ -14,12 +14,14 @@ from mlplat.errors import MlplatError
 
 GROUPS = {
     "Platform": {
+        "init": "Make a platform's repository",
         "up": "Stand the platform up, or bring it to what its stack file says",
         "down": "End the platform's processes",
         "status": "Show what runs",
         "outputs": "Print the platform's addresses",
         "logs": "Print a service's log",
         "open": "Open a service's pages in the browser",
+        "state": "See, mend and move what a stack's engine knows",
         "doctor": "Find what is wrong here, and say the mend",
         "explain": "Say what a key of a stack file or of mlplat.yaml means",
         "version": "Print the version",

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from mlplat.cli import stacks
 from mlplat.cli.console import progress, say
-from mlplat.cli.options import stack_option, yes_option
+from mlplat.cli.interrupts import in_order
+from mlplat.cli.options import stack_option, wait_option, yes_option
 from mlplat.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlplat.spec.platform import PlatformSpec
+
+LEFT = "what has not ended yet may go on; `mlplat status` shows it, `mlplat down` ends it"
 
 
 @click.command()
 @stack_option
 @click.option("--delete-data", is_flag=True, help="Remove runs, models, logs and endpoints as well.")
 @yes_option
-def command(stack: str, delete_data: bool, yes: bool) -> None:
+@wait_option
+def command(stack: str, delete_data: bool, yes: bool, wait: float) -> None:
     """End the platform's processes, endpoints' included; data stays unless you say otherwise.
 
     \b
@@ -26,13 +35,28 @@ def command(stack: str, delete_data: bool, yes: bool) -> None:
     """
     from mlplat.spec.platform import read_stack
     from mlplat.targets.local.folders import state_folder
-    from mlplat.targets.local.install import delete_data as remove
-    from mlplat.targets.local.install import end
+    from mlplat.targets.local.install import commanding
 
-    spec, _ = read_stack(stack, Path.cwd())
+    spec, path = read_stack(stack, Path.cwd())
     state = state_folder(spec, stack)
     if delete_data:
         _ask(state, yes)
+    if path and spec.engine:
+        with in_order(LEFT):
+            stacks.down(spec, stack, path, yes=yes)
+        if not delete_data:
+            return
+    if not state.exists():
+        say("nothing ran")
+        return
+    with in_order(LEFT), commanding(spec, stack, "mlplat down", wait, say):
+        _end(spec, stack, state, delete_data)
+
+
+def _end(spec: PlatformSpec, stack: str, state: Path, delete_data: bool) -> None:
+    from mlplat.targets.local.install import delete_data as remove
+    from mlplat.targets.local.install import end
+
     with progress(f"ending `{spec.name}`"):
         ended = end(spec, stack)
     say(f"ended {', '.join(ended)}" if ended else "nothing ran")

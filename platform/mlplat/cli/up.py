@@ -10,25 +10,32 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlplat.cli import stacks
 from mlplat.cli.console import emit_json, progress, say, table
-from mlplat.cli.options import json_option, stack_option, yes_option
+from mlplat.cli.interrupts import in_order
+from mlplat.cli.options import json_option, stack_option, wait_option, yes_option
 from mlplat.errors import UsageError
 
 if TYPE_CHECKING:
     from mlplat.contracts import Platform
+    from mlplat.targets.local.install import Plan
     from mlplat.targets.local.plan import Change
+
+LEFT = "what was started until now stays; `mlplat status` shows it, `mlplat up` goes on, `mlplat down` ends it"
 
 
 @click.command()
 @stack_option
 @click.option("--preview", is_flag=True, help="Print what would be done, and change nothing.")
 @yes_option
+@wait_option
 @json_option
-def command(stack: str, preview: bool, yes: bool, as_json: bool) -> None:
+def command(stack: str, preview: bool, yes: bool, wait: float, as_json: bool) -> None:
     """Stand the platform up, or bring it to what its stack file says.
 
     Without a stack file, the stack `local` is a platform with all its defaults. Running services that no change
-    concerns are not touched, and neither are endpoints.
+    concerns are not touched, and neither are endpoints. A stack file of an older version is brought to the newest form
+    after its diff was shown and agreed to.
 
     \b
     Example:
@@ -36,27 +43,69 @@ def command(stack: str, preview: bool, yes: bool, as_json: bool) -> None:
       mlplat up
     """
     from mlplat.spec.platform import read_stack
-    from mlplat.targets.local import install, plan
+    from mlplat.targets.local import plan
+    from mlplat.targets.local.install import commanding
 
-    started = time.monotonic()
     spec, path = read_stack(stack, Path.cwd())
-    planned = plan(spec, stack)
-    _announce(planned.changes, path, stack)
-    if preview or not planned.changes:
+    if path:
+        _renew_file(path, preview=preview, yes=yes)
+    if path and spec.engine:
+        with in_order(LEFT):
+            stacks.up(spec, stack, path, preview=preview, yes=yes, as_json=as_json)
+        return
+    if preview:
+        planned = plan(spec, stack)
+        _announce(planned, path)
         _print(planned.changes, None, as_json)
         return
-    _ask(planned.changes, yes)
-    with progress(f"standing `{spec.name}` up") as tell:
-        made = install(planned, _teller(tell))
-    say(f"up after {time.monotonic() - started:.1f} s")
+    with in_order(LEFT), commanding(spec, stack, "mlplat up", wait, say):
+        planned = plan(spec, stack)
+        _announce(planned, path)
+        _apply(planned, yes, as_json)
+
+
+def _apply(planned: Plan, yes: bool, as_json: bool) -> None:
+    from mlplat.targets.local import install
+
+    made, started = None, time.monotonic()
+    if planned.changes:
+        _ask(planned.changes, yes)
+        with progress(f"standing `{planned.spec.name}` up") as tell:
+            made = install(planned, _teller(tell))
+        say(f"up after {time.monotonic() - started:.1f} s")
     _print(planned.changes, made, as_json)
 
 
-def _announce(changes: list[Change], path: Path | None, stack: str) -> None:
-    say(f"stack {stack}: {path or 'no stack file, so all defaults'}")
-    for change in changes:
+def _renew_file(path: Path, *, preview: bool, yes: bool) -> None:
+    """Write a stack file of an older version in the newest form, once a person has seen what changes in it."""
+    from mlplat.spec.platform import newest_form
+    from mlplat.spec.schema import renew
+
+    rewrite = newest_form(path)
+    if rewrite is None:
+        return
+    say(rewrite.diff())
+    if preview:
+        return
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(
+            f"{rewrite.shown} would be written in a newer form, and nobody can be asked",
+            hint="say `--yes`, or look with `--preview`",
+        )
+    if not yes:
+        click.confirm(f"write {rewrite.shown}?", abort=True, err=True)
+    rewrite.write()
+    for written in [rewrite.shown, *renew(path.parent)]:
+        say(f"wrote {written}")
+
+
+def _announce(planned: Plan, path: Path | None) -> None:
+    say(f"stack {planned.stack}: {path or 'no stack file, so all defaults'}")
+    for line in planned.chosen():
+        say(f"  {line}")
+    for change in planned.changes:
         say(f"  {change}")
-    if not changes:
+    if not planned.changes:
         say("nothing to do: everything runs as written")
 
 

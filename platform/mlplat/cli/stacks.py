@@ -1,0 +1,168 @@
+"""What the verbs do on a stack that has an engine: look first, ask, do exactly what was shown."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlplat.cli.console import emit_json, progress, say, table
+from mlplat.errors import MlplatError, UsageError
+
+if TYPE_CHECKING:
+    from mlplat.engine.binary import Binary
+    from mlplat.engine.events import EngineChange, Listener
+    from mlplat.engine.stack import Stack
+    from mlplat.spec.platform import PlatformSpec
+
+
+def binary(file: Path, *, yes: bool) -> Binary:
+    """Return the engine's program, fetched if there is none and a person agrees. Raises `MlplatError`."""
+    if find_spec("pulumi") is None:
+        raise MlplatError("this stack has an engine, and Pulumi's SDK is not here", hint="install `mlplat[engine]`")
+    from mlplat.engine import binary as binaries
+
+    try:
+        return binaries.find(file.absolute().parent)
+    except binaries.MissingError:
+        if not yes and not sys.stdin.isatty():
+            raise
+        if not yes:
+            click.confirm(f"there is no `pulumi` here: fetch it into {binaries.installed()}?", abort=True, err=True)
+        with progress("fetching Pulumi"):
+            return binaries.install()
+
+
+def existing(spec: PlatformSpec, stack: str, file: Path) -> Stack:
+    """Open a stack that is there. Raises `UsageError` for one that is nowhere yet."""
+    found = find(spec, stack, file)
+    if found is None:
+        raise UsageError(f"the stack `{stack}` is nowhere yet", hint="`mlplat up` makes it")
+    return found
+
+
+def find(spec: PlatformSpec, stack: str, file: Path) -> Stack | None:
+    """Open a stack; None where there is none yet. Raises `MlplatError`."""
+    engine = binary(file, yes=False)
+    from mlplat.engine import stack as stacks
+
+    return stacks.existing(spec, stack, file, say, engine=engine)
+
+
+def up(spec: PlatformSpec, stack: str, file: Path, *, preview: bool, yes: bool, as_json: bool) -> None:
+    """Bring a stack to what its file says, or only show what that would do."""
+    say(f"stack {stack}: {file}, by the engine")
+    if preview:
+        _show(spec, stack, file, as_json=as_json)
+    else:
+        _bring(spec, stack, file, yes=yes, as_json=as_json)
+
+
+def _show(spec: PlatformSpec, stack: str, file: Path, *, as_json: bool) -> None:
+    engine = binary(file, yes=False)
+    from mlplat.engine.stack import looked_at
+
+    with looked_at(spec, stack, file, say, engine=engine) as found, tempfile.TemporaryDirectory() as folder:
+        seen = _look(found, Path(folder) / "plan.json")
+    _announce(seen.changes)
+    if as_json:
+        _emit(seen.changes, None)
+
+
+def _bring(spec: PlatformSpec, stack: str, file: Path, *, yes: bool, as_json: bool) -> None:
+    started, endpoints = time.monotonic(), None
+    engine = binary(file, yes=yes)
+    from mlplat.engine.stack import opened
+
+    found = opened(spec, stack, file, say, engine=engine)
+    found.refuse_locked()
+    # A plan holds all inputs; the folder is nobody else's.
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Path(folder) / "plan.json"
+        seen = _look(found, plan)
+        _announce(seen.changes)
+        if seen.changes:
+            _ask(seen.changes, yes)
+            with progress(f"standing `{spec.name}` up"):
+                endpoints = found.up(plan, _indented)
+            say(f"up after {time.monotonic() - started:.1f} s")
+    if as_json:
+        _emit(seen.changes, endpoints)
+    elif endpoints:
+        table(sorted(_addresses(endpoints).items()), ["service", "address"])
+
+
+def down(spec: PlatformSpec, stack: str, file: Path, *, yes: bool) -> None:
+    """Show what would be ended, ask, and end it."""
+    from mlplat.engine import refusals
+
+    say(f"stack {stack}: {file}, by the engine")
+    found = find(spec, stack, file)
+    if found is None:
+        say("the stack is nowhere yet, so the engine has nothing to end")
+        return
+    found.refuse_locked()
+    if kept := found.protected():
+        raise refusals.protected(kept)
+    with progress("looking at what there is"):
+        seen = found.preview_destroy(lambda _: None)
+    for change in seen.changes:
+        say(f"  {change}")
+    if not seen.changes:
+        say("the engine has nothing to end")
+        return
+    _ask(seen.changes, yes)
+    with progress(f"ending `{spec.name}`"):
+        found.destroy(_indented)
+    say(f"ended {', '.join(dict.fromkeys(change.name for change in seen.changes))}")
+
+
+def _look(found: Stack, plan: Path) -> Listener:
+    with progress("looking at what differs"):
+        seen = found.preview(plan, lambda _: None)
+    for line in seen.seen:
+        say(f"  {line}")
+    return seen
+
+
+def _announce(changes: list[EngineChange]) -> None:
+    for change in changes:
+        say(f"  {change}")
+    if not changes:
+        say("nothing to do: everything is as written")
+
+
+def _ask(changes: list[EngineChange], yes: bool) -> None:
+    from mlplat.engine.events import DISTURBING
+
+    disturbing = [change for change in changes if change.action in DISTURBING]
+    if yes or not disturbing:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{', '.join(each.name for each in disturbing)}: would be restarted, replaced or deleted, and nobody can be"
+            " asked",
+            hint="say `--yes`, or look with `--preview`",
+        )
+    click.confirm("go on?", abort=True, err=True)
+
+
+def _indented(text: str) -> None:
+    say(f"  {text}")
+
+
+def _addresses(outputs: dict[str, object]) -> dict[str, str]:
+    from mlplat.deployment import OUTPUT
+
+    return {name: str(value) for name, value in outputs.items() if name != OUTPUT}
+
+
+def _emit(changes: list[EngineChange], outputs: dict[str, object] | None) -> None:
+    made = None if outputs is None else {"endpoints": _addresses(outputs)}
+    emit_json({"changes": [asdict(change) for change in changes], "platform": made})

@@ -1,0 +1,48 @@
+"""The program that the engine runs: read the spec, stand the platform up, export where it is.
+
+`platform/__main__.py` of this repository and of every repository that `mlplat init` makes calls `run`, and so does
+`mlplat up` for a stack that has an engine.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pulumi
+
+from mlplat import deployment
+from mlplat.errors import MlplatError, Problem, SpecError
+from mlplat.spec.platform import KEY, PlatformSpec, parse_platform
+from mlplat.targets.local import resources
+
+
+def run(*, guarded: bool = True) -> None:
+    """Declare the stack's platform. Raises `pulumi.RunError`, which the engine shows without a traceback.
+
+    `guarded` checks that this is the backend that the stack's state is on, unless the caller has.
+    """
+    try:
+        spec = _spec()
+        if guarded:
+            deployment.guard(deployment.address(spec))
+        platform = resources.install(spec, pulumi.get_stack())
+    except MlplatError as error:
+        raise pulumi.RunError("\n".join(filter(None, [error.message, error.hint and f"hint: {error.hint}"]))) from error
+    for service, address in sorted(platform.endpoints.items()):
+        pulumi.export(service, address)
+    # By it a backend is known to be the one that this stack's state is on.
+    if identity := pulumi.Config(KEY.partition(":")[0]).get("deployment"):
+        pulumi.export("deployment", identity)
+
+
+def _spec() -> PlatformSpec:
+    source = f"stack {pulumi.get_stack()}"
+    # The engine has decrypted it by now, and would keep all of the object as plain text.
+    if pulumi.runtime.is_config_secret(KEY):
+        hint = "keep the secret elsewhere and write a reference to it"
+        raise SpecError(source, [Problem(f"config.{KEY}", "holds a secret, which would land in the state", hint)])
+    namespace, _, key = KEY.partition(":")
+    written = pulumi.Config(namespace).get(key)
+    if written is None:
+        raise SpecError(source, [Problem(f"config.{KEY}", "is required", f"`mlplat explain` lists what `{KEY}` holds")])
+    return parse_platform(json.loads(written), source)

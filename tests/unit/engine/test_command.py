@@ -1,0 +1,77 @@
+"""The engine's process and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from pulumi.automation.errors import CommandError
+
+from mlplat.engine.binary import Binary
+from mlplat.engine.command import AGAIN, ONCE, Command
+
+ENGINE = """#!/bin/sh
+trap 'count=$((count+1)); echo signal $count; [ $count = {ends} ] && exit 1' INT
+count=0
+echo ready
+while :; do sleep 0.05; done
+"""
+
+
+def engine(folder: Path, script: str) -> Binary:
+    path = folder / "pulumi"
+    path.write_text(script)
+    path.chmod(0o755)
+    return Binary(path, "3.259.0")
+
+
+def test_it_says_what_it_was_told_and_what_it_ended_with(tmp_path: Path) -> None:
+    script = '#!/bin/sh\necho "$@" "$TOLD"\necho wrong >&2\nexit $CODE\n'
+    command, heard = Command(engine(tmp_path, script), print), list[str]()
+    done = command.run(["up"], str(tmp_path), {"TOLD": "x", "CODE": "0"}, heard.append)
+    assert done.stdout == "--non-interactive up x"
+    assert (done.stderr, heard) == ("wrong", [done.stdout])
+    with pytest.raises(CommandError, match="wrong"):
+        command.run(["up"], str(tmp_path), {"CODE": "7"})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_reaches_the_engine_once_and_nothing_more_is_begun(tmp_path: Path, number: signal.Signals) -> None:
+    said: list[str] = []
+    heard: list[str] = []
+    command = Command(engine(tmp_path, ENGINE.format(ends=1)), said.append)
+    before = signal.getsignal(number)
+
+    def hear(line: str) -> None:
+        heard.append(line)
+        if line == "ready":
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(CommandError):
+        command.run(["up"], str(tmp_path), {}, hear)
+    assert command.interrupted == number
+    assert (heard, said) == (["ready", "signal 1"], [ONCE])
+    assert signal.getsignal(number) == before
+    with pytest.raises(CommandError):
+        command.run(["stack"], str(tmp_path), {}, heard.append)
+    assert heard == ["ready", "signal 1"]
+
+
+def test_a_second_signal_is_passed_on_and_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    command = Command(engine(tmp_path, ENGINE.format(ends=2)), said.append)
+
+    def hear(line: str) -> None:
+        if line in ("ready", "signal 1"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(CommandError):
+        command.run(["up"], str(tmp_path), {}, hear)
+    assert said == [ONCE, AGAIN]
+
+
+def test_the_engine_is_out_of_reach_of_a_terminals_own_signal(tmp_path: Path) -> None:
+    command = Command(engine(tmp_path, "#!/bin/sh\nps -o sid= -p $$\n"), print)
+    assert int(command.run([], str(tmp_path), {}).stdout) != os.getsid(0)
