@@ -3,7 +3,7 @@
 BIN := .venv/bin
 SHELL := bash
 
-.PHONY: help setup demo demo-down test lint types imports docs docs-check unit e2e lock wheel clean
+.PHONY: help setup tools demo demo-down test lint types imports docs docs-check unit engine e2e bench lock wheel clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,10 @@ demo-down: ## End the demo's platform and remove what it made
 setup: ## Make .venv with everything the checks need
 	@scripts/setup dev
 
-test: lint types imports docs-check unit e2e ## Run every check
+test: lint types imports docs-check unit engine e2e ## Run every check; MLPLAT_REQUIRE=engine fails without an engine
+
+tools: ## Build the programs that some tests need: the Pulumi engine, unless one is on PATH
+	@scripts/tools
 
 lint: setup ## Style of code
 	$(BIN)/ruff check
@@ -38,10 +41,17 @@ docs-check: setup ## Fail when a generated page is stale
 	$(BIN)/python docs/generate.py --check
 
 unit: setup ## Tests that start no platform
-	$(BIN)/pytest -n auto -m "not e2e"
+	$(BIN)/pytest -n auto -m "not e2e and not engine"
+
+engine: setup ## Tests with a real Pulumi engine; one line of notice where there is none
+	@[ -z "$(MLPLAT_REQUIRE)" ] || scripts/tools $(MLPLAT_REQUIRE)
+	$(BIN)/pytest -m engine
 
 e2e: setup ## Tests with the local platform's real processes
 	$(BIN)/pytest -m e2e
+
+bench: setup ## Measure the model server beside others, and the platform, into docs/benchmarks.md (13 min, needs wrk)
+	$(BIN)/python -m bench
 
 lock: setup ## Write every requirements file again from its .in, with hashes
 	scripts/lock

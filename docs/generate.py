@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import click
 
 from mlplat.cli import GROUPS, Verbs, cli
+from mlplat.spec import schema
 from mlplat.spec.base import Spec
 from mlplat.spec.explain import Key, keys, sentence
 from mlplat.spec.platform import KEY, PlatformSpec
@@ -22,26 +22,12 @@ NOTE = "<!-- Written by `make docs` from the code; do not edit. -->"
 def pages() -> dict[str, str]:
     """Return every generated file's content, by its path in the repository."""
     return {
-        "stacks/schema.json": json.dumps(stack_schema(), indent=2) + "\n",
+        "stacks/schema.json": schema.text(),
         "docs/reference/stack.md": spec_page(
             "The stack file", PlatformSpec, f"The object `{KEY}` under `config` of `stacks/Pulumi.<stack>.yaml`."
         ),
         "docs/reference/project.md": spec_page("mlplat.yaml", ProjectSpec, "What a project says about itself."),
         "docs/reference/cli.md": cli_page(),
-    }
-
-
-def stack_schema() -> dict[str, object]:
-    """Return the JSON schema of a whole stack file, for editors."""
-    platform = PlatformSpec.model_json_schema(ref_template="#/$defs/{model}")
-    definitions = platform.pop("$defs", {})
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A stack of mlplat",
-        "type": "object",
-        "required": ["config"],
-        "properties": {"config": {"type": "object", "required": [KEY], "properties": {KEY: platform}}},
-        "$defs": definitions,
     }
 
 
