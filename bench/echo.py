@@ -1,7 +1,7 @@
 """An ASGI application that reads a body and answers: what a server on this computer can reach before it does anything.
 
 It is the first and the last row of every run, so that a reader sees whether the computer was as fast at the end as at
-the beginning. Runs in the serving environment: `python -m uvicorn bench.echo:application`.
+the beginning. Runs in an environment of its own: `python -m uvicorn bench.echo:application`.
 """
 
 from __future__ import annotations

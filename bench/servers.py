@@ -21,7 +21,7 @@ from mlplat.spec.platform import PredictionLogSpec
 
 CACHE = ROOT / ".cache" / "bench"
 REQUIREMENTS = Path(__file__).parent / "environments"
-PEERS = ("mlserver", "mlflow")
+PEERS = ("mlserver", "mlflow", "echo")
 ECHO = "echo"
 ONNX, SKOPS = "mlplat ONNX", "mlplat scikit-learn"
 MLSERVER_SKLEARN, MLSERVER_MLFLOW, MLFLOW = "MLServer-sklearn", "MLServer-mlflow", "mlflow models serve"
@@ -52,6 +52,7 @@ class Pythons:
     serving: Path
     mlserver: Path
     mlflow: Path
+    echo: Path
 
     @classmethod
     def ensure(cls, progress: environment.Progress) -> Pythons:
@@ -67,7 +68,7 @@ def echo(pythons: Pythons) -> Start:
 
     def start(_: Path, ports: list[int]) -> Command:
         options = ["--host", "127.0.0.1", "--port", str(ports[0]), "--no-access-log", "--lifespan", "off"]
-        argv = [str(pythons.serving), "-m", "uvicorn", "bench.echo:application", *options]
+        argv = [str(pythons.echo), "-m", "uvicorn", "bench.echo:application", *options]
         return Command(argv, f"http://127.0.0.1:{ports[0]}/", ROOT)
 
     return start

@@ -65,7 +65,7 @@ def command(stack: str, preview: bool, yes: bool, wait: float, as_json: bool) ->
 
 
 def _apply(planned: Plan, yes: bool, as_json: bool) -> None:
-    from mlplat.targets.local import install
+    from mlplat.targets.local.install import await_ready, install
 
     made, started = None, time.monotonic()
     if planned.changes:
@@ -73,6 +73,9 @@ def _apply(planned: Plan, yes: bool, as_json: bool) -> None:
         with progress(f"standing `{planned.spec.name}` up") as tell:
             made = install(planned, _teller(tell))
         say(f"up after {time.monotonic() - started:.1f} s")
+    else:
+        # An `up` that was interrupted leaves services that run and are not ready yet.
+        await_ready(planned, say)
     _print(planned.changes, made, as_json)
 
 

@@ -21,6 +21,9 @@ from mlplat.targets.local.plan import Change, environment_changes, file_changes,
 from mlplat.targets.local.resolve import Resolved, resolve
 from mlplat.targets.local.service import OWNER, PATIENCE, Tell, bring
 
+SLOW_SECONDS = 0.5
+"""Time from which a person wants to know what was waited for."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -89,6 +92,19 @@ def install(planned: Plan, tell: Tell) -> Platform:
     with writing(connected.path(connected.platform, connected.stack).parent):
         connected.write()
     return platform(planned.spec, planned.stack)
+
+
+def await_ready(planned: Plan, tell: Tell) -> None:
+    """Wait until every service is ready, on a platform that needs no change; tell of those that took a while.
+
+    Raises `NotReadyError`.
+    """
+
+    def said(name: str, seconds: float) -> None:
+        if seconds > SLOW_SECONDS:
+            tell(f"{name}: ready after {seconds:.1f} s")
+
+    ready.wait(planned.wanted.values(), Supervisor(Path(planned.foundation.state)), said)
 
 
 def platform(spec: PlatformSpec, stack: str) -> Platform:
