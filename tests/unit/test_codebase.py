@@ -72,10 +72,10 @@ def test_a_copy_that_fails_leaves_nothing(package: Path, monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("compileall.compile_dir", fail)
-    with pytest.raises(StateError, match="No space left on device"):
-        codebase.folder(package)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("compileall.compile_dir", fail)
+        with pytest.raises(StateError, match="No space left on device"):
+            codebase.folder(package)
     assert list(data_dir().glob("code/*")) == []
 
 
