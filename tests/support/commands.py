@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / ".cache" / "mlplat"
+TRACEBACK = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,8 @@ class Mlplat:
 
     def run(self, *argv: str, cwd: Path | None = None, timeout: float = 300, code: int | None = 0) -> Done:
         """Run a command to its end, and check its exit code unless that is None."""
-        ended = subprocess.run(
-            [*self.command, *argv],
-            cwd=cwd or self.folder,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        done = Done(ended.returncode, ended.stdout, ended.stderr)
-        told = f"{' '.join(argv)} ended with {done.code}\n{done.out}\n{done.err}"
-        assert code is None or done.code == code, told
-        assert "Traceback (most recent call last)" not in done.err, told
+        done = run([*self.command, *argv], cwd or self.folder, self.env, timeout, code)
+        assert TRACEBACK not in done.err, done.err
         return done
 
     def start(self, *argv: str, cwd: Path | None = None) -> subprocess.Popen[str]:
@@ -97,6 +86,32 @@ class Mlplat:
         """Return the process ids of what runs, by name."""
         rows = self.run("status", "--json", code=None).json()
         return {row["name"]: row["pid"] for row in rows if row["pid"]}
+
+
+def run(
+    argv: Sequence[str],
+    cwd: Path,
+    env: dict[str, str],
+    timeout: float,
+    code: int | None,
+    executable: str | None = None,
+) -> Done:
+    """Run a program to its end, and check its exit code unless that is None."""
+    ended = subprocess.run(
+        argv,
+        executable=executable,
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    done = Done(ended.returncode, ended.stdout, ended.stderr)
+    told = f"{' '.join(argv[-6:])} ended with {done.code}\n{done.out}\n{done.err}"
+    assert code is None or done.code == code, told
+    return done
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

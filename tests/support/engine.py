@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from commands import DATA, ROOT, Done
+from commands import DATA, ROOT, TRACEBACK, Done, run
 
 TOOLS = ROOT / ".tools" / "bin"
 HOST = ROOT / "tests" / "engine" / "host"
@@ -58,21 +58,8 @@ class Pulumi:
 
     def run(self, *argv: str, code: int | None = 0, timeout: float = 240) -> Done:
         """Run a command to its end, and check its exit code unless that is None."""
-        ended = subprocess.run(
-            ["pulumi", "--non-interactive", *argv],
-            executable=find(),
-            cwd=self.folder,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        done = Done(ended.returncode, ended.stdout, ended.stderr)
-        told = f"pulumi {' '.join(argv)} ended with {done.code}\n{done.out}\n{done.err}"
-        assert code is None or done.code == code, told
-        assert "Traceback (most recent call last)" not in done.out + done.err, told
+        done = run(["pulumi", "--non-interactive", *argv], self.folder, self.env, timeout, code, find())
+        assert TRACEBACK not in done.out + done.err, done.out + done.err
         return done
 
     def start(self, *argv: str) -> subprocess.Popen[str]:
