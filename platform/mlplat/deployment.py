@@ -84,6 +84,14 @@ def refusal(file: str, written: str, url: str, found: str | None) -> RefusedErro
     )
 
 
+def named() -> str | None:
+    """Return, inside the engine's program, the id that the stack's file names."""
+    import pulumi
+
+    namespace, _, key = KEY.partition(":")
+    return pulumi.Config(namespace).get(key)
+
+
 def guard(backend: str | None) -> None:
     """Refuse, inside the engine's program, a stack that is opened where its state is not. Raises `RefusedError`.
 
@@ -92,7 +100,7 @@ def guard(backend: str | None) -> None:
     """
     import pulumi
 
-    written = pulumi.Config(KEY.partition(":")[0]).get(KEY.partition(":")[2])
+    written = named()
     if not written:
         return
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"

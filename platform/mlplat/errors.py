@@ -19,6 +19,10 @@ class MlplatError(Exception):
         self.message = message
         self.hint = hint
 
+    def told(self) -> str:
+        """Return message and hint as one text, for whoever shows an error in its own way."""
+        return "\n".join(filter(None, [self.message, self.hint and f"hint: {self.hint}"]))
+
 
 class UsageError(MlplatError, ValueError):
     """The command, or a value given to it, is wrong."""

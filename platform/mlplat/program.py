@@ -27,12 +27,12 @@ def run(*, guarded: bool = True) -> None:
             deployment.guard(deployment.address(spec))
         platform = resources.install(spec, pulumi.get_stack())
     except MlplatError as error:
-        raise pulumi.RunError("\n".join(filter(None, [error.message, error.hint and f"hint: {error.hint}"]))) from error
+        raise pulumi.RunError(error.told()) from error
     for service, address in sorted(platform.endpoints.items()):
         pulumi.export(service, address)
     # By it a backend is known to be the one that this stack's state is on.
-    if identity := pulumi.Config(KEY.partition(":")[0]).get("deployment"):
-        pulumi.export("deployment", identity)
+    if identity := deployment.named():
+        pulumi.export(deployment.OUTPUT, identity)
 
 
 def _spec() -> PlatformSpec:

@@ -53,7 +53,7 @@ def _readable(method: Callable[..., Any]) -> Callable[..., Any]:
         except PartlyMadeError as error:
             _abort_partly_made(context, error)
         except MlplatError as error:
-            context.abort(grpc.StatusCode.UNKNOWN, _told(error))
+            context.abort(grpc.StatusCode.UNKNOWN, error.told())
 
     return called
 
@@ -213,13 +213,9 @@ def _difference(found: Difference) -> Any:
     )
 
 
-def _told(error: MlplatError) -> str:
-    return "\n".join(filter(None, [error.message, error.hint and f"hint: {error.hint}"]))
-
-
 def _abort_partly_made(context: grpc.ServicerContext, error: PartlyMadeError) -> None:
     detail = provider_pb2.ErrorResourceInitFailed(
-        id=error.identity, properties=_struct(error.outputs), reasons=[_told(error)], inputs=_struct(error.inputs)
+        id=error.identity, properties=_struct(error.outputs), reasons=[error.told()], inputs=_struct(error.inputs)
     )
     packed = any_pb2.Any()
     packed.Pack(detail)

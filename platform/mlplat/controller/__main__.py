@@ -36,7 +36,7 @@ def main() -> None:
     try:
         loop.run(options.settings, stop)
     except MlplatError as error:
-        parser.exit(error.exit_code, f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+        parser.exit(error.exit_code, f"error: {error.told()}\n")
     except OSError as error:
         parser.exit(1, f"error: {error}\n")
 

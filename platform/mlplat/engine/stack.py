@@ -156,23 +156,25 @@ def opened(spec: PlatformSpec, stack: str, file: Path, say: Say, *, engine: bina
 
     A stack that lives on another backend is refused: its stack file names the deployment that it is.
     """
-    found = existing(spec, stack, file, say, engine=engine)
+    found = existing(spec, stack, file, say, engine=engine, adopt=True)
     if found is None:
         chosen = backend.of(spec, stack)
         for line in chosen.prepare():
             say(line)
         found = begin(chosen, spec, stack, file, say, engine=engine)
-    check_deployment(found, adopt=True)
+        check_deployment(found, adopt=True)
     return found
 
 
-def existing(spec: PlatformSpec, stack: str, file: Path, say: Say, *, engine: binary.Binary) -> Stack | None:
+def existing(
+    spec: PlatformSpec, stack: str, file: Path, say: Say, *, engine: binary.Binary, adopt: bool = False
+) -> Stack | None:
     """Return a stack that is on its backend; None for one that is nowhere yet. Raises `RefusedError` as `opened`."""
     chosen = backend.of(spec, stack)
     chosen.refuse_without_passphrase(file)
     found = on(chosen, spec, stack, file, say, engine=engine) if chosen.is_prepared() else None
     if found is not None:
-        check_deployment(found, adopt=False)
+        check_deployment(found, adopt=adopt)
     elif written := deployment.read(file):
         raise deployment.refusal(str(file), written, chosen.url, None)
     return found

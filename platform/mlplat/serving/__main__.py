@@ -36,8 +36,7 @@ def main() -> int:
 
         serve(options)
     except MlplatError as error:
-        lines = [f"error: {error.message}", *([f"hint: {error.hint}"] if error.hint else [])]
-        print("\n".join(lines), file=sys.stderr)  # noqa: T201 - its log
+        print(f"error: {error.told()}", file=sys.stderr)  # noqa: T201 - its log
         return 1
     return 0
 

@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty folder, in which the commands run, with git settings of its own."""
-    folder = tmp_path / "place"
-    folder.mkdir()
-    settings = tmp_path / "gitconfig"
-    settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def mlplat(*argv: str) -> str:
-    """Run the command line without a terminal; return exit code, stdout and stderr as one text."""
-    command = [sys.executable, "-m", "mlplat", *argv]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-    return f"exit {done.returncode}\n--- stdout\n{done.stdout}--- stderr\n{done.stderr}"
+from typed import mlplat
 
 
 def test_its_folder_is_printed_and_the_next_step_said(place: Path) -> None:

@@ -12,28 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from typed import mlplat
+
 CSV = "id,amount,left,at\n1,2.5,yes,2024-01-01\n2,3.5,no,2024-01-02\n"
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty folder, in which the commands run, with a data file beside it and git settings of its own."""
-    folder = tmp_path / "place"
-    folder.mkdir()
-    (tmp_path / "mine.csv").write_text(CSV)
-    settings = tmp_path / "gitconfig"
-    settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def mlplat(*argv: str) -> str:
-    """Run the command line without a terminal; return exit code, stdout and stderr as one text."""
-    command = [sys.executable, "-m", "mlplat", *argv]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-    return f"exit {done.returncode}\n--- stdout\n{done.stdout}--- stderr\n{done.stderr}"
+def place(place: Path) -> Path:
+    """Return the empty folder in which the commands run, with a data file beside it."""
+    (place.parent / "mine.csv").write_text(CSV)
+    return place
 
 
 def contents(folder: Path) -> dict[str, bytes]:
