@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 _LINE = re.compile(r"(\S+ \S+) \[\d+/(?P<step>[^/]+)/(?P<task>\d+)[^\]]*\] ?(?P<text>.*)")
+_HEAD = re.compile(r"\[\d+/(?P<step>[^/\]]+)/\d+[^\]]*\]")
+_CLONED = "Cloning previously run task"
 _TASK = re.compile(r"\S+ \S+ \[\d+/[^\]]+\] ?|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ ?")
 _FRAME = re.compile(r'File "(?P<path>[^"]+)", line \d+')
 
@@ -29,6 +31,9 @@ class Steps:
 
     def read(self, line: str) -> None:
         """Take one line of output, whatever it is."""
+        if _CLONED in line:
+            self._reuse(line)
+            return
         if not (match := _LINE.match(line)):
             return
         step, text, when = match["step"], match["text"], datetime.fromisoformat(match[1])
@@ -36,8 +41,6 @@ class Steps:
             self._start(step, when)
         elif text.startswith("Task finished successfully"):
             self._open.setdefault(step, _Step(when)).finish(when)
-        elif text.startswith("Cloning previously run task") and step not in self._open:
-            self._open[step] = _Step(when, reused=True)
         elif text.startswith("Task failed"):
             self.failed = step
 
@@ -45,6 +48,11 @@ class Steps:
         """Tell of the steps that are still open: the run is over."""
         for name in list(self._open):
             self._tell(name)
+
+    def _reuse(self, line: str) -> None:
+        # Metaflow takes tasks over on threads and writes time, task and text apart, so that two lines may mix.
+        for head in _HEAD.finditer(line):
+            self._open.setdefault(head["step"], _Step(reused=True))
 
     def _start(self, step: str, when: datetime) -> None:
         for name in [name for name, each in self._open.items() if name != step and each.is_done]:
@@ -60,7 +68,7 @@ class Steps:
 
 @dataclass
 class _Step:
-    began: datetime
+    began: datetime | None = None
     reused: bool = False
     tasks: int = 0
     finished: int = 0
@@ -76,7 +84,7 @@ class _Step:
     def line(self, *, failed: bool) -> str:
         if self.reused:
             return "reused"
-        if failed or not self.last:
+        if failed or not (self.began and self.last):
             return "failed" if failed else "not finished"
         many = f"  ({self.tasks} tasks)" if self.tasks > 1 else ""
         # Metaflow's times are the computer's clock's, which may have been set back meanwhile.

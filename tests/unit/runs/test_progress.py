@@ -51,6 +51,20 @@ def test_each_step_is_told_once_with_its_time() -> None:
     assert ended == ["start        0.5 s", "search       2.0 s  (2 tasks)"]
 
 
+@pytest.mark.parametrize(
+    "mixed",
+    [
+        "{0} {1} Cloning previously run task a\nCloning previously run task b",
+        "{0} Cloning previously run task a\n{1} Cloning previously run task b",
+        "2026-11-21 09:31:19.500 {0} Cloning previously run task a\n[1795/search/3] Cloning previously run task b",
+    ],
+)
+def test_reused_steps_are_told_even_when_their_lines_mix(mixed: str) -> None:
+    heads = ("2026-11-21 09:31:19.400 [1795/start/1]", "2026-11-21 09:31:19.400 [1795/search/2]")
+    steps = [*mixed.format(*heads).splitlines(), "2026-11-21 09:31:22.100 [1795/join/4 (pid 13)] Task is starting."]
+    assert follow(steps)[1] == ["start        reused", "search       reused"]
+
+
 def test_a_failed_step_and_one_that_was_cut_short_are_told_at_the_end() -> None:
     _, ended, steps = follow(RUN + FAILURE)
     steps.close()
