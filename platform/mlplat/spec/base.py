@@ -11,7 +11,7 @@ import io
 import json
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -133,13 +133,31 @@ def _suggestion(model: type[Spec], location: Path_, command: str) -> str | None:
 def model_at(model: type[Spec], path: Path_) -> type[Spec] | None:
     """Return the spec that lies at `path` below `model`, through lists, maps and unions; None where there is none."""
     current: type[Spec] | None = model
-    for part in path:
-        if current is None:
-            return None
-        field = current.model_fields.get(str(part))
-        # A map's keys and a list's indices are not fields: they stay with the value's own spec.
-        current = spec_in(field.annotation) if field else (current if isinstance(part, int) else None)
+    for part in fields_of(model, path):
+        field = current.model_fields.get(str(part)) if current else None
+        current = spec_in(field.annotation) if field else None
     return current
+
+
+def fields_of(model: type[Spec], path: Path_) -> Path_:
+    """Return a path without the names of a map's entries and the indices of a list's: those are no fields."""
+    found: list[str | int] = []
+    current: type[Spec] | None = model
+    in_map = False
+    for part in path:
+        if in_map or (current and isinstance(part, int)):
+            in_map = False
+            continue
+        found.append(part)
+        field = current.model_fields.get(str(part)) if current else None
+        in_map = bool(field and is_map(field.annotation))
+        current = spec_in(field.annotation) if field else None
+    return tuple(found)
+
+
+def is_map(annotation: Any) -> bool:
+    """Tell whether an annotation is a map of whatever its entries are called."""
+    return get_origin(annotation) is dict or any(is_map(part) for part in get_args(annotation) if get_args(part))
 
 
 def spec_in(annotation: Any) -> type[Spec] | None:

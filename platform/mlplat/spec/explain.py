@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from mlplat.errors import UsageError
-from mlplat.spec.base import Spec, model_at, spec_in
+from mlplat.spec.base import Spec, fields_of, model_at, spec_in
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ def keys(model: type[Spec]) -> list[Key]:
 
 def explain(model: type[Spec], path: str) -> tuple[Key | None, list[Key]]:
     """Return the key at a dotted path, and the keys below it. Raises `UsageError` where there is none."""
-    parts = tuple(part for part in path.split(".") if part)
+    parts = fields_of(model, tuple(part for part in path.split(".") if part))
     if not parts:
         return None, keys(model)
-    owner = model_at(model, parts[:-1])
-    if owner is None or parts[-1] not in owner.model_fields:
+    owner, name = model_at(model, parts[:-1]), str(parts[-1])
+    if owner is None or name not in owner.model_fields:
         known = ", ".join(owner.model_fields) if owner else ""
         raise UsageError(f"there is no key `{path}`", hint=f"keys there: {known}" if known else None)
-    key = _key(owner, parts[-1], owner.model_json_schema())
+    key = _key(owner, name, owner.model_json_schema())
     return key, keys(key.group) if key.group else []
 
 
@@ -75,9 +75,9 @@ def _type(shape: dict[str, Any], schema: dict[str, Any]) -> str:
         return " or ".join(json.dumps(value) for value in shape.get("enum", [shape.get("const")]))
     if shape.get("type") == "array":
         return f"list of {_type(shape.get('items', {}), schema)}"
-    if shape.get("type") == "object" and "additionalProperties" in shape:
-        below = shape["additionalProperties"]
-        return f"map to {_type(below, schema)}" if isinstance(below, dict) else "map"
+    if shape.get("type") == "object":
+        below = shape.get("additionalProperties") or next(iter(shape.get("patternProperties", {}).values()), None)
+        return f"map of names to {_type(below, schema)}" if isinstance(below, dict) else "map"
     return str(shape.get("type", "anything")) + _limits(shape)
 
 

@@ -14,7 +14,9 @@ from pydantic import AwareDatetime, Field, PositiveInt, StringConstraints, model
 from mlplat.errors import Problem, SpecError, UsageError
 from mlplat.labels import LABEL, LABEL_RULE, is_label
 from mlplat.spec import rewrite, scalars
+from mlplat.spec.aws import AwsSpec
 from mlplat.spec.base import Spec, parse, read_text, read_yaml
+from mlplat.spec.capacity import CostSpec, PoolSpec, TeamSpec
 from mlplat.spec.migrations import PLATFORM, newest, refuse_newer, upgraded, version_of
 from mlplat.spec.rewrite import Rewrite
 
@@ -96,6 +98,24 @@ class EngineSpec(Spec):
         description="Where the stack's state is kept, such as `file:///srv/state` or `s3://bucket`; unset, in a folder"
         " of mlplat's own.",
     )
+    secrets: Annotated[str, StringConstraints(pattern=r"^[a-z]+://\S+$")] | None = Field(
+        None,
+        description="Key that encrypts secrets in the state, such as `awskms://alias/mlplat-state?region=eu-west-1`;"
+        " unset, a passphrase.",
+    )
+
+
+class FoundationSpec(Spec):
+    """An environment in two stacks: one makes what is below the services, the other puts the services on it."""
+
+    stack: Label | None = Field(None, description="Stack whose foundation this one stands on; unset, it makes its own.")
+    only: bool = Field(False, description="Whether this stack makes the foundation and nothing on it.")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if self.stack and self.only:
+            raise ValueError("`stack` and `only` exclude each other")
+        return self
 
 
 class PlatformSpec(Spec):
@@ -103,7 +123,9 @@ class PlatformSpec(Spec):
 
     version: Literal[2] = Field(2, description="Version of this document's form.")
     name: Label = Field("mlplat", description=f"Name that projects know the platform by: {LABEL_RULE}.")
-    target: Literal["local"] = Field("local", description="Where it stands: `local` is processes on this computer.")
+    target: Literal["local", "aws"] = Field(
+        "local", description="Where it stands: `local` is processes on this computer, `aws` a cluster in an account."
+    )
     clock: AwareDatetime | None = Field(
         None,
         description="Time, with a zone, that the platform's clock reads at its first `up`; unset, the computer's own.",
@@ -121,6 +143,12 @@ class PlatformSpec(Spec):
     engine: EngineSpec | None = Field(
         None, description="Pulumi, which then does what `up` and `down` say; unset, they need no engine."
     )
+    owner: Label | None = Field(None, description="Who answers for it: a tag on everything; unset, there is none.")
+    aws: AwsSpec | None = Field(None, description="The account, for the target `aws`.")
+    foundation: FoundationSpec = Field(FoundationSpec(), description="One stack, or two.")
+    pools: dict[Label, PoolSpec] = Field({}, description="Machines that workloads may ask for, by name.")
+    teams: dict[Label, TeamSpec] = Field({}, description="Who works on it, by name.")
+    cost: CostSpec = Field(CostSpec(), description="What it may cost.")
 
     def port_keys(self) -> dict[str, int]:
         """Return every port by the key that sets it."""
@@ -147,6 +175,21 @@ class PlatformSpec(Spec):
             for group in groups
         }
         return self.model_copy(update=written)
+
+    @model_validator(mode="after")
+    def _target_is_told(self) -> Self:
+        if self.target == "aws" and self.aws is None:
+            raise ValueError("`aws` is required for the target `aws`")
+        if self.target == "aws" and self.engine is None:
+            raise ValueError("`engine` is required for the target `aws`: `engine: {}` would do to try it")
+        return self
+
+    @model_validator(mode="after")
+    def _teams_are_known(self) -> Self:
+        for name, pool in self.pools.items():
+            if unknown := sorted(set(pool.teams) - set(self.teams)):
+                raise ValueError(f"`pools.{name}.teams` names `{unknown[0]}`, which is not among `teams`")
+        return self
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:

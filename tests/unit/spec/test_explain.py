@@ -30,3 +30,13 @@ def test_the_whole_document_lists_its_groups() -> None:
 def test_an_unknown_path_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="there is no key"):
         explain(PlatformSpec, path)
+
+
+def test_the_entries_of_a_map_are_explained_by_whatever_name_they_have() -> None:
+    key, below = explain(PlatformSpec, "pools.gpu.max_size")
+    assert key is not None
+    assert (key.name, key.required, below) == ("max_size", True, [])
+    key, below = explain(PlatformSpec, "pools.gpu")
+    assert key is not None
+    assert (key.name, key.shape) == ("pools", "map of names to keys")
+    assert "max_size" in [each.name for each in below]
