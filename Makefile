@@ -3,7 +3,7 @@
 BIN := .venv/bin
 SHELL := bash
 
-.PHONY: help setup tools demo demo-down test lint types imports docs docs-check unit engine e2e bench lock wheel clean
+.PHONY: help setup tools demo demo-down test lint types imports docs docs-check golden required unit engine e2e bench e2e-aws lock wheel clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,14 +19,15 @@ demo-down: ## End the demo's platform and remove what it made
 setup: ## Make .venv with everything the checks need
 	@scripts/setup dev
 
-test: lint types imports docs-check unit engine e2e ## Run every check; MLPLAT_REQUIRE=engine fails without an engine
+test: lint types imports docs-check unit engine e2e ## Run every check; MLPLAT_REQUIRE=engine,postgres fails without those
 
-tools: ## Build the programs that some tests need: the Pulumi engine, unless one is on PATH
+tools: ## Build or install what some tests need, unless it is there: the Pulumi engine, PostgreSQL
 	@scripts/tools
 
-lint: setup ## Style of code
+lint: setup ## Style of code, and whether the table of AWS rights is what its generator makes
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python scripts/permissions.py --check
 
 types: setup ## Types
 	$(BIN)/mypy
@@ -40,11 +41,16 @@ docs: setup ## Write the generated pages and the schema of stack files again
 docs-check: setup ## Fail when a generated page is stale
 	$(BIN)/python docs/generate.py --check
 
-unit: setup ## Tests that start no platform
+required: setup
+	@[ -z "$(MLPLAT_REQUIRE)" ] || scripts/tools $(MLPLAT_REQUIRE)
+
+golden: setup ## Write the reviewed graphs of the AWS stacks again
+	PYTHONPATH=tests/support:. $(BIN)/python -W ignore -m golden
+
+unit: required ## Tests that start no platform
 	$(BIN)/pytest -n auto -m "not e2e and not engine"
 
-engine: setup ## Tests with a real Pulumi engine; one line of notice where there is none
-	@[ -z "$(MLPLAT_REQUIRE)" ] || scripts/tools $(MLPLAT_REQUIRE)
+engine: required ## Tests with a real Pulumi engine; one line of notice where there is none
 	$(BIN)/pytest -m engine
 
 e2e: setup ## Tests with the local platform's real processes
@@ -52,6 +58,9 @@ e2e: setup ## Tests with the local platform's real processes
 
 bench: setup ## Measure the model server beside others, and the platform, into docs/benchmarks.md (13 min, needs wrk)
 	$(BIN)/python -m bench
+
+e2e-aws: setup ## A platform's life in a real AWS account, at most 25 USD and 4 hours (E2E=--emulated: in none)
+	@scripts/e2e-aws $(E2E)
 
 lock: setup ## Write every requirements file again from its .in, with hashes
 	scripts/lock
