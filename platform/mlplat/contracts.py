@@ -31,6 +31,53 @@ class Foundation:
 
 
 @dataclass(frozen=True)
+class ClusterFoundation:
+    """What lies below the services on a cluster, as `provision` of a cloud's target made it.
+
+    Inside a program a leaf may be an output that nobody has read yet; it becomes JSON when a stack exports it, and
+    another stack, which stands on it, reads it back.
+    """
+
+    account: Any
+    region: Any
+    cluster: Any
+    """Name of the cluster."""
+    cluster_endpoint: Any
+    cluster_authority: Any
+    """Its certificate authority, base64."""
+    cluster_admin: Any
+    """Role by which the cluster is entered; None where whoever runs `up` enters as itself."""
+    disk_key: Any
+    """Key of its nodes' and pods' disks."""
+    vpc: Any
+    node_role: Any
+    """Name of the role of nodes that pools make."""
+    queue: Any
+    """Name of the queue on which the cloud tells that a node will be taken away."""
+    registry: Any
+    """Host and account of the container images."""
+    buckets: Any
+    """Name by purpose: `data`, `artifacts`, `features`, `pipelines`, `logs`."""
+    database: Any
+    """`endpoint`, `port`, `master_secret`, and `applications`: the secret of each, with its own user and password."""
+    online_store: Any
+    """`kind`, and what it is reached by."""
+    identities: Any
+    """Role by workload."""
+    secrets: Any
+    """What the names of the platform's secrets begin with."""
+    alerts: Any
+    """Topic by which people are told."""
+    stream: Any = None
+    """Name of the stream of events; None where there is none."""
+    domain: Any = None
+    """`name`, `zone`, `certificate`, and `name_servers`, which the zone above it has to name where nobody has yet.
+
+    None where the platform has no name.
+    """
+
+
+@dataclass(frozen=True)
 class Platform:
     """What `install` put on a foundation: the address of each service."""
 

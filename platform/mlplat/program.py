@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 
-from mlplat import deployment
+from mlplat import deployment, targets
 from mlplat.errors import MlplatError, Problem, SpecError
 from mlplat.spec.platform import KEY, PlatformSpec, parse_platform
-from mlplat.targets.local import resources
 
 
 def run(*, guarded: bool = True) -> None:
@@ -23,16 +24,30 @@ def run(*, guarded: bool = True) -> None:
     """
     try:
         spec = _spec()
+        targets.refuse_unsupported(spec, f"stack {pulumi.get_stack()}")
         if guarded:
             deployment.guard(deployment.address(spec))
-        platform = resources.install(spec, pulumi.get_stack())
+        outputs = _declare(spec)
     except MlplatError as error:
         raise pulumi.RunError(error.told()) from error
-    for service, address in sorted(platform.endpoints.items()):
-        pulumi.export(service, address)
+    for name, value in sorted(outputs.items()):
+        pulumi.export(name, value)
     # By it a backend is known to be the one that this stack's state is on.
     if identity := deployment.named():
         pulumi.export(deployment.OUTPUT, identity)
+
+
+def _declare(spec: PlatformSpec) -> Mapping[str, Any]:
+    """Declare what the spec says on its target; return the stack's outputs."""
+    stack = pulumi.get_stack()
+    # Each target brings packages that a stack of another one need not have.
+    if spec.target == "aws":
+        from mlplat.targets.aws import program as aws
+
+        return aws.declare(spec, stack, deployment.named())
+    from mlplat.targets.local import resources
+
+    return resources.install(spec, stack).endpoints
 
 
 def _spec() -> PlatformSpec:

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlplat import environment, services
@@ -17,6 +16,7 @@ from mlplat.locking import held
 from mlplat.services import Service
 from mlplat.spec.platform import PlatformSpec
 from mlplat.supervision import AGAIN_SECONDS, ASK_SECONDS, Process, Supervisor
+from mlplat.targets.findings import Finding
 from mlplat.targets.local import ports, watchdog
 from mlplat.targets.local.checks import tracking_damage, tracking_mend
 from mlplat.targets.local.checks_endpoints import endpoint_faults
@@ -32,17 +32,6 @@ STATE_BYTES = 500_000_000
 """Room for some runs, models and logs."""
 FULL_BYTES = 1_000_000
 AGAIN = "`mlplat up` writes it again"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at."""
-
-    what: str
-    ok: bool
-    said: str
-    """What was seen."""
-    mend: str | None = None
 
 
 def examine(spec: PlatformSpec, stack: str) -> list[Finding]:

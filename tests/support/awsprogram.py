@@ -1,0 +1,58 @@
+"""The AWS program of this repository's own stack files, captured without an engine and without an account."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import capture
+from commands import ROOT
+from mlplat import deployment
+from mlplat.contracts import ClusterFoundation
+from mlplat.program import run
+from mlplat.spec.platform import KEY, FoundationSpec, PlatformSpec, read_platform
+
+DEPLOYMENT = "0123456789abcdef"
+"""Id of the deployment in every capture, so that golden files are the same every time."""
+STACKS = ("dev", "prod")
+TWO: dict[str, dict[str, Any]] = {"prod-foundation": {"only": True}, "prod-platform": {"stack": "prod-foundation"}}
+"""The stack `prod` in two, by name: what `foundation` of each says."""
+
+capture.NESTED["pulumi:pulumi:StackReference"] = lambda key, _: {
+    "outputs": {"foundation": {name: capture.token(key, name) for name in ClusterFoundation.__dataclass_fields__}}
+}
+
+
+def stack_file(stack: str) -> Path:
+    """Return one of this repository's stack files."""
+    return ROOT / "stacks" / f"Pulumi.{stack}.yaml"
+
+
+@functools.cache
+def spec(stack: str) -> PlatformSpec:
+    """Return what a stack file says."""
+    return read_platform(stack_file(stack))
+
+
+@functools.cache
+def graph(stack: str) -> capture.Graph:
+    """Return what the program declares for one of this repository's stacks, or for one half of `prod` in two."""
+    if stack in TWO:
+        return of(spec("prod").model_copy(update={"foundation": FoundationSpec(**TWO[stack])}), stack)
+    return of(spec(stack), stack)
+
+
+def of(written: PlatformSpec, stack: str = "dev", identity: str = DEPLOYMENT, **config: Any) -> capture.Graph:
+    """Return what the program declares for any platform."""
+    return capture.run(
+        functools.partial(run, guarded=False),
+        stack=stack,
+        config={
+            KEY: json.loads(written.model_dump_json(exclude_unset=True)),
+            deployment.KEY: identity,
+            "pulumi:disable-default-providers": ["*"],
+            **config,
+        },
+    )
