@@ -25,8 +25,14 @@ LEFT = "what has not ended yet may go on; `mlplat status` shows it, `mlplat down
 @click.option("--delete-data", is_flag=True, help="Remove runs, models, logs and endpoints as well.")
 @yes_option
 @wait_option
-def command(stack: str, delete_data: bool, yes: bool, wait: float) -> None:
+@click.option("--skip-drain", is_flag=True, help="On a cloud: leave alone what runs on the cluster, or is stuck there.")
+@click.option("--confirm", metavar="NAME", help="On a cloud: the platform's name, where nobody can be asked for it.")
+def command(stack: str, delete_data: bool, yes: bool, wait: float, skip_drain: bool, confirm: str | None) -> int | None:
     """End the platform's processes, endpoints' included; data stays unless you say otherwise.
+
+    On a cloud it is the whole platform: first what runs on its cluster, then the cluster and all below it. What holds
+    data stays, and the next `up` goes on with it; a database leaves a last snapshot. Exits with 1 where the account
+    still holds something that nobody knows.
 
     \b
     Example:
@@ -38,6 +44,15 @@ def command(stack: str, delete_data: bool, yes: bool, wait: float) -> None:
     from mlplat.targets.local.install import commanding
 
     spec, path = read_stack(stack, Path.cwd())
+    if path and spec.target != "local":
+        from mlplat.cli import clouds
+
+        with in_order(LEFT):
+            return clouds.down(
+                spec, stack, path, yes=yes, confirm=confirm, delete_data=delete_data, skip_drain=skip_drain
+            )
+    if skip_drain or confirm:
+        raise UsageError("`--skip-drain` and `--confirm` are for a platform on a cloud")
     state = state_folder(spec, stack)
     if delete_data:
         _ask(state, yes)
@@ -45,12 +60,13 @@ def command(stack: str, delete_data: bool, yes: bool, wait: float) -> None:
         with in_order(LEFT):
             stacks.down(spec, stack, path, yes=yes)
         if not delete_data:
-            return
+            return None
     if not state.exists():
         say("nothing ran")
-        return
+        return None
     with in_order(LEFT), commanding(spec, stack, "mlplat down", wait, say):
         _end(spec, stack, state, delete_data)
+    return None
 
 
 def _end(spec: PlatformSpec, stack: str, state: Path, delete_data: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mlplat.cli.options import stack_option
+from mlplat.cli.options import refuse_elsewhere, stack_option
 from mlplat.errors import UsageError
 
 POLL_SECONDS = 0.2
@@ -32,6 +32,7 @@ def command(service: str, stack: str, follow: bool, lines: int) -> None:
     from mlplat.targets.local.folders import log_file, state_folder
 
     spec, _ = read_stack(stack, Path.cwd())
+    refuse_elsewhere(spec, "logs")
     state = state_folder(spec, stack)
     known = _known(state)
     if service not in known:

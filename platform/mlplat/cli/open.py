@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mlplat.cli.console import say
-from mlplat.cli.options import stack_option
+from mlplat.cli.options import refuse_elsewhere, stack_option
 from mlplat.errors import MlplatError, UsageError
 
 
@@ -30,6 +30,7 @@ def command(service: str, stack: str, only_print: bool) -> None:
     from mlplat.targets.local.ready import address, is_ready
 
     spec, _ = read_stack(stack, Path.cwd())
+    refuse_elsewhere(spec, "open")
     paged = {each.name: each for each in services.of(assigned(spec, stack)) if each.pages is not None}
     if service not in paged:
         raise UsageError(f"`{service}` has no pages", hint=f"these have: {', '.join(paged)}")

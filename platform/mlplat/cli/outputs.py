@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mlplat.cli import standing
 from mlplat.cli.console import emit_json, table
 from mlplat.cli.options import json_option, stack_option
 from mlplat.errors import MlplatError
@@ -16,7 +17,7 @@ from mlplat.errors import MlplatError
 @stack_option
 @json_option
 def command(stack: str, as_json: bool) -> None:
-    """Print the platform's addresses and where projects find it.
+    """Print the platform's addresses and where projects find it; on a cloud's target, what its foundation is.
 
     \b
     Example:
@@ -27,7 +28,10 @@ def command(stack: str, as_json: bool) -> None:
     from mlplat.spec.platform import read_stack
     from mlplat.targets.local.install import is_installed, platform
 
-    spec, _ = read_stack(stack, Path.cwd())
+    spec, path = read_stack(stack, Path.cwd())
+    if path and spec.target != "local":
+        standing.outputs(spec, stack, path, as_json=as_json)
+        return
     if not is_installed(spec, stack):
         raise MlplatError(f"the platform `{spec.name}` was never stood up here", hint=f"`mlplat up -s {stack}` does")
     made = platform(spec, stack)

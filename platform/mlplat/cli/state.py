@@ -1,4 +1,4 @@
-"""`mlplat state`: where an engine's stack is remembered, and mending and moving that."""
+"""`mlplat state`: where an engine's stack is remembered, and making, mending and moving that."""
 
 from __future__ import annotations
 
@@ -23,13 +23,48 @@ if TYPE_CHECKING:
 
 @click.group("state", no_args_is_help=True)
 def command() -> None:
-    """Say where an engine's stack is remembered, unlock it, move it.
+    """Make where an engine's stack is remembered, say it, unlock it, move it.
 
     \b
     Example:
       eval "$(mlplat state env)"
       mlplat state unlock
     """
+
+
+@command.command()
+@stack_option
+@yes_option
+def init(stack: str, yes: bool) -> None:
+    """Make what a stack's state is kept in, and begin the stack there; what is there already stays as it is.
+
+    On AWS that is the bucket of `engine.backend` (versions, encrypted, nobody's but the account's) and the key of
+    `engine.secrets`. The stack file then names the deployment by which the state is known.
+
+    \b
+    Example:
+      mlplat state init -s dev
+    """
+    spec, file = _read(stack)
+    if spec.target == "aws" and ((spec.engine and spec.engine.backend) or "").startswith("s3://"):
+        _make_place(spec)
+    engine = stacks.binary(file, yes=yes)
+    from mlplat.engine.stack import opened
+
+    found = opened(spec, stack, file, say, engine=engine)
+    say(f"the stack `{stack}` is kept at {found.backend.url}; `mlplat up -s {stack}` goes on from there")
+
+
+def _make_place(spec: PlatformSpec) -> None:
+    from mlplat.engine import awsstate
+    from mlplat.targets.aws import session
+
+    if spec.aws is None:
+        return
+    with progress("looking at the bucket and the key"):
+        made = awsstate.init(spec, session.open(spec.aws), say)
+    if not made:
+        say("the bucket and the key are there, as they are to be")
 
 
 @command.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlplat.cli import standing
 from mlplat.cli.console import emit_json, say, table
 from mlplat.cli.options import json_option, stack_option
 from mlplat.uptime import told
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 def command(stack: str, as_json: bool) -> int:
     """Show every service and model revision: whether it runs and is ready, its restarts, memory and address.
 
+    On a cloud's target it shows what the stack holds there, by component.
+
     Exits with 1 when a service of the platform is not ready, or a process runs that nothing keeps.
 
     \b
@@ -32,7 +35,9 @@ def command(stack: str, as_json: bool) -> int:
     from mlplat.spec.platform import read_stack
     from mlplat.targets.local.status import status
 
-    spec, _ = read_stack(stack, Path.cwd())
+    spec, path = read_stack(stack, Path.cwd())
+    if path and spec.target != "local":
+        return standing.status(spec, stack, path, as_json=as_json)
     rows = status(spec, stack)
     if as_json:
         emit_json([asdict(row) for row in rows])

@@ -1,4 +1,4 @@
-"""Where a stack's state is kept, and the passphrase that its secrets are encrypted with."""
+"""Where a stack's state is kept, and the passphrase or the key that its secrets are encrypted with."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mlplat.spec.platform import PlatformSpec
 
 FILE = "file://"
 SALT = re.compile(r"^encryptionsalt:", re.MULTILINE)
+ENCRYPTED = re.compile(r"^encryptedkey:", re.MULTILINE)
 GIVEN = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
@@ -26,7 +27,9 @@ class Backend:
 
     url: str
     passphrase: Path | None
-    """File of the passphrase; None where the environment has one."""
+    """File of the passphrase; None where the environment has one, or a key does its work."""
+    secrets: str | None = None
+    """Key that encrypts the stack's secrets, such as `awskms://alias/name?region=eu-west-1`; None for a passphrase."""
 
     def environment(self) -> dict[str, str]:
         """Return what the engine is told by variables."""
@@ -45,6 +48,11 @@ class Backend:
 
     def refuse_without_passphrase(self, file: Path) -> None:
         """Raise `StateError` where a stack file has secrets' salt and the passphrase it goes with is not here."""
+        if self.secrets and SALT.search(read_text(file)):
+            raise StateError(
+                f"{file} was made with a passphrase, and `engine.secrets` names a key",
+                hint="take `engine.secrets` out, then `pulumi stack change-secrets-provider` and write it again",
+            )
         if self.passphrase and not self.passphrase.exists() and SALT.search(read_text(file)):
             raise StateError(
                 f"{file} was made with a passphrase that is not on this computer",
@@ -74,6 +82,18 @@ def of(spec: PlatformSpec, stack: str, url: str | None = None) -> Backend:
         raise UsageError(f"`{address}` is no backend", hint="write `file:///folder`, `s3://bucket` or another address")
     if address.startswith(FILE) and not Path(address.removeprefix(FILE)).is_absolute():
         raise UsageError(f"`{address}` is relative, and `pulumi` and `mlplat` run in different folders")
-    given = any(os.environ.get(name) for name in GIVEN)
+    key = spec.engine.secrets if spec.engine else None
+    given = key is not None or any(os.environ.get(name) for name in GIVEN)
     kept = config_dir() / "passphrases" / f"{spec.name}.{stack}"
-    return Backend(address, None if given else kept)
+    return Backend(address, None if given else kept, key)
+
+
+def guard(spec: PlatformSpec) -> None:
+    """Raise `RefusedError` where the credentials at hand are not those of the account that a stack is for.
+
+    The backend and the key are asked with them before any provider could refuse.
+    """
+    if spec.aws is not None and spec.target == "aws":
+        from mlplat.targets.aws import session
+
+        session.open(spec.aws)

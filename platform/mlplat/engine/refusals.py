@@ -11,7 +11,10 @@ from mlplat.errors import MlplatError, RefusedError, StateError
 
 LOCK = re.compile(r"created by (?P<user>\S+?)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<since>\S+)")
 PROTECTED = re.compile(r'"?(urn:pulumi:[^"\s]+)"? (?:cannot be deleted|.*protect)|unable to delete resource "([^"]+)"')
+REPLACED = re.compile(r'unable to replace resource "([^"]+)"')
 PLAN = re.compile(r"violates plan|not allowed by the plan|plan constraint|constraint mismatch", re.IGNORECASE)
+UNREACHED = re.compile(r"expected resource operations for \S+ but none were seen")
+"""What the engine says of everything in a plan that it did not come to, because something else failed first."""
 PASSPHRASE = re.compile(r"incorrect passphrase|passphrase must be set", re.IGNORECASE)
 HINT = "hint: "
 TAIL = 12
@@ -27,18 +30,19 @@ class EndedBySignalError(MlplatError):
 
 def of(error: Exception, errors: Sequence[str], signal: int, log: Path) -> MlplatError:
     """Return what a failed command of the engine means. `errors` are its own, `signal` the one that ended it or 0."""
+    errors = [each for each in errors if not UNREACHED.search(each)] or errors
     said = "\n".join([str(error), *errors])
     if signal:
         return interrupted(signal, log)
     if "is currently locked" in said:
         return locked(said)
-    if PLAN.search(said):
+    if PLAN.search(said) or any(UNREACHED.search(each) for each in errors):
         return RefusedError(
             "something changed after the preview, so what was not done yet was left\n" + "\n".join(_messages(errors)),
             hint=f"run the command again: it shows what it would do now; the engine's words are in {log}",
         )
-    if "protect" in said and (found := PROTECTED.findall(said)):
-        return protected([(first or second).rsplit("::", maxsplit=1)[-1] for first, second in found])
+    if guarded := _guarded(said):
+        return guarded
     if PASSPHRASE.search(said):
         return StateError(
             "the stack's secrets cannot be read with this passphrase",
@@ -72,6 +76,15 @@ def locked(said: str) -> StateError:
     return held(Lock(found["user"], found["host"], int(found["pid"]), found["since"].rstrip(".")))
 
 
+def _guarded(said: str) -> RefusedError | None:
+    """Return what the engine refused to replace or to delete; None where it was not that."""
+    if urns := REPLACED.findall(said):
+        return replaced([urn.rsplit("::", maxsplit=1)[-1] for urn in urns])
+    if "protect" in said and (found := PROTECTED.findall(said)):
+        return protected([(first or second).rsplit("::", maxsplit=1)[-1] for first, second in found])
+    return None
+
+
 def protected(names: Sequence[str]) -> RefusedError:
     """Return which protected resources would have been deleted."""
     shown = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
@@ -79,6 +92,17 @@ def protected(names: Sequence[str]) -> RefusedError:
         f"{shown}: protected, so nothing is deleted",
         hint='`eval "$(mlplat state env)"`, then `pulumi state unprotect URN` for each that may go'
         " (`pulumi stack --show-urns` lists them)",
+    )
+
+
+def replaced(names: Sequence[str]) -> RefusedError:
+    """Return which protected resources would have been deleted to make others in their place."""
+    shown = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+    return RefusedError(
+        f"{shown}: protected, and what the stack file says now would make another one in its place, so nothing is"
+        " changed",
+        hint="write the setting as it was (a name, a zone or a key is for good); to move, bring a second platform up"
+        " beside this one and copy the data",
     )
 
 

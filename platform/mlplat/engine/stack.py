@@ -9,14 +9,16 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlplat import deployment
 from mlplat.engine import backend, binary, locks, refusals
-from mlplat.engine.backend import FILE, Backend
+from mlplat.engine import ending as endings
+from mlplat.engine.backend import ENCRYPTED, FILE, Backend
 from mlplat.engine.command import Command
+from mlplat.engine.ending import Ending
 from mlplat.engine.events import Listener
 from mlplat.errors import StateError, UsageError
 from mlplat.files import PRIVATE, state_dir, writing
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 PROJECT_FILE = "Pulumi.yaml"
+TRIAL_ID = "0" * 16
 LOG_BYTES = 5_000_000
 """Size from which the engine's log begins anew: some hundred commands."""
 
@@ -73,6 +76,43 @@ class Stack:
         listener = Listener(tell)
         with self._readable(listener):
             self.handle.destroy(on_event=listener, on_output=self._write, on_error=self._write)
+
+    def end(self, ending: Ending, tell: Say) -> None:
+        """End what is to go, and keep the rest in the account and in the state. Raises `MlplatError`.
+
+        What is guarded is let go first, in the state alone: the program goes on asking for it, and the next `up` puts
+        it back.
+        """
+        state = self.state()
+        self.put({**state, "resources": endings.loosened(state.get("resources") or [], ending, datetime.now(UTC))})
+        listener, targets = Listener(tell), list(ending.goes) if ending.stays else None
+        with self._readable(listener):
+            self.handle.destroy(on_event=listener, on_output=self._write, on_error=self._write, target=targets)
+
+    def let_go(self, tell: Say) -> None:
+        """Run the program once more with nothing protected, for what holds data alone. Raises `MlplatError`.
+
+        That is an `up`, because what deletes a bucket with all that is in it, or a database without a last snapshot,
+        are settings of theirs, which only a program may change.
+        """
+        held = [each["urn"] for each in self.resources() if each.get("protect") or each.get("retainOnDelete")]
+        if not held:
+            return
+        listener = Listener(tell)
+        with self._readable(listener):
+            self.handle.up(
+                on_event=listener,
+                on_output=self._write,
+                on_error=self._write,
+                target=held,
+                program=_deleting,
+            )
+
+    def outputs(self) -> dict[str, Any]:
+        """Return what the last `up` gave out, without what is secret. Raises `MlplatError`."""
+        with self._readable(Listener(lambda _: None)):
+            found = self.handle.outputs()
+        return {name: output.value for name, output in found.items() if not output.secret}
 
     def protected(self) -> list[str]:
         """Return the names of the resources that must not be deleted."""
@@ -151,6 +191,17 @@ class Stack:
             raise refusals.interrupted(self.command.interrupted, self.log)
 
 
+def _deleting() -> None:
+    """Declare the stack as one that is about to be ended with its data. Nothing of that is written to its file."""
+    import pulumi
+
+    from mlplat.program import run
+    from mlplat.targets.aws.program import DELETING
+
+    pulumi.runtime.set_config(DELETING, "true")
+    run(guarded=False)
+
+
 def opened(spec: PlatformSpec, stack: str, file: Path, say: Say, *, engine: binary.Binary) -> Stack:
     """Open a stack on its backend, making it there on first use. Raises `MlplatError`.
 
@@ -171,6 +222,7 @@ def existing(
 ) -> Stack | None:
     """Return a stack that is on its backend; None for one that is nowhere yet. Raises `RefusedError` as `opened`."""
     chosen = backend.of(spec, stack)
+    backend.guard(spec)
     chosen.refuse_without_passphrase(file)
     found = on(chosen, spec, stack, file, say, engine=engine) if chosen.is_prepared() else None
     if found is not None:
@@ -193,15 +245,21 @@ def looked_at(spec: PlatformSpec, stack: str, file: Path, say: Say, *, engine: b
 
 
 def _trial(chosen: Backend, scratch: Path, file: Path) -> tuple[Backend, Path]:
-    folder = repository(file)
+    folder, url = repository(file), f"{FILE}{scratch / 'backend'}"
     copied = scratch / "repository" / file.absolute().relative_to(folder)
     copied.parent.mkdir(parents=True)
     shutil.copy(folder / PROJECT_FILE, scratch / "repository")
     shutil.copy(file, copied)
+    # What is made takes its names from the deployment's id, which the first `up` chooses; those shown have this one.
+    deployment.write(copied, TRIAL_ID)
     # The engine wants the program's folder, though it does not run what is there.
     (scratch / "repository" / str(_document(folder).get("main") or "")).mkdir(exist_ok=True)
     kept = chosen.passphrase is not None and not chosen.passphrase.exists()
-    return Backend(f"{FILE}{scratch / 'backend'}", scratch / "passphrase" if kept else chosen.passphrase), copied
+    if chosen.secrets:
+        # The key that its file already names reads the secrets in it; otherwise there may be no key yet.
+        named = ENCRYPTED.search(read_text(file)) is not None
+        return Backend(url, None, chosen.secrets) if named else Backend(url, scratch / "passphrase"), copied
+    return Backend(url, scratch / "passphrase" if kept else chosen.passphrase), copied
 
 
 def check_deployment(stack: Stack, *, adopt: bool) -> None:
@@ -263,7 +321,10 @@ def _handled(
     log, name = log_file(spec, stack), project(folder)
     _begin_log(log)
     options = automation.LocalWorkspaceOptions(
-        work_dir=str(folder), env_vars=chosen.environment(), pulumi_command=command
+        work_dir=str(folder),
+        env_vars=chosen.environment(),
+        pulumi_command=command,
+        secrets_provider=chosen.secrets,
     )
     # The deployment was checked here, with more knowledge than the program has.
     program = functools.partial(run, guarded=False)

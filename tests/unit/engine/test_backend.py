@@ -78,3 +78,30 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="file"):
         backend.of(spec(f"file://{tmp_path}/file/state"), "local").prepare()
+
+
+def test_a_key_takes_the_place_of_the_passphrase(tmp_path: Path) -> None:
+    keyed = PlatformSpec(name="acme", engine=EngineSpec(backend="s3://state", secrets="awskms://alias/acme"))
+    chosen = backend.of(keyed, "prod")
+    assert (chosen.passphrase, chosen.secrets) == (None, "awskms://alias/acme")
+    assert chosen.prepare() == []
+    assert not [name for name in chosen.environment() if "PASSPHRASE" in name]
+    file = tmp_path / "Pulumi.prod.yaml"
+    file.write_text("config: {}\nencryptedkey: abc\n")
+    chosen.refuse_without_passphrase(file)
+    file.write_text("config: {}\nencryptionsalt: v1:abc\n")
+    with pytest.raises(StateError, match="names a key"):
+        chosen.refuse_without_passphrase(file)
+
+
+def test_only_a_stack_of_an_account_is_guarded_and_by_its_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlplat.spec.aws import AwsSpec
+    from mlplat.targets.aws import session
+
+    asked: list[AwsSpec] = []
+    monkeypatch.setattr(session, "open", asked.append)
+    backend.guard(spec())
+    assert asked == []
+    account = AwsSpec(account="111122223333", region="eu-west-1")
+    backend.guard(PlatformSpec(target="aws", aws=account, engine=EngineSpec()))
+    assert asked == [account]

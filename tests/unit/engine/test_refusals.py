@@ -59,3 +59,27 @@ def test_what_a_plan_does_not_allow_is_a_change_in_between() -> None:
     message, hint, _ = of("error: update failed", error)
     assert message.startswith("something changed after the preview")
     assert "run the command again" in hint
+
+
+def test_what_is_protected_and_would_be_replaced_is_named_once_each() -> None:
+    said = "as it is currently marked for protection. To unprotect the resource, remove the `protect` flag"
+    errors = [
+        f'unable to replace resource "urn:pulumi:dev::m::a$aws:s3/bucket:Bucket::{name}"\n{said}' for name in "ab"
+    ]
+    message, hint, _ = of("error: preview failed", *errors, errors[0])
+    assert message.startswith("`a`, `b`: protected, and what the stack file says now would make another one")
+    assert message.endswith("nothing is changed")
+    assert "write the setting as it was" in hint
+
+
+def test_what_a_failed_up_did_not_come_to_does_not_hide_what_failed() -> None:
+    unreached = [
+        f"error: expected resource operations for urn:pulumi:dev::m::a:b:C::{n} but none were seen" for n in "xy"
+    ]
+    message, _, _ = of("error: update failed", unreached[0], "VcpuLimitExceeded: 0 vCPU of the family G", unreached[1])
+    assert message == "VcpuLimitExceeded: 0 vCPU of the family G"
+
+
+def test_what_the_program_no_longer_asks_for_is_a_change_in_between() -> None:
+    unreached = "error: expected resource operations for urn:pulumi:dev::m::a:b:C::x but none were seen"
+    assert of("error: update failed", unreached)[0].startswith("something changed after the preview")
