@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from mlplat.spec.base import Spec
 from mlplat.spec.explain import Key, keys, sentence
 from mlplat.spec.platform import KEY, PlatformSpec
 from mlplat.spec.project import ProjectSpec
+
+# Importing pulumi_aws raises two dozen.
+warnings.filterwarnings("ignore", category=DeprecationWarning)
+import aws  # noqa: E402 - beside this file
 
 ROOT = Path(__file__).parent.parent
 NOTE = "<!-- Written by `make docs` from the code; do not edit. -->"
@@ -28,6 +33,7 @@ def pages() -> dict[str, str]:
         ),
         "docs/reference/project.md": spec_page("mlplat.yaml", ProjectSpec, "What a project says about itself."),
         "docs/reference/cli.md": cli_page(),
+        **aws.pages(),
     }
 
 
