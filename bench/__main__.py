@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from bench import local, machine, models, report, servers, speed
+from bench import local, machine, models, preview, report, servers, speed
 from bench.load import find_wrk
 from bench.results import Results
 from bench.targets import judge
@@ -24,7 +24,7 @@ QUIET_MLFLOW = {"MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_SUPPRESS_PRINTING_URL
 
 @click.command()
 @click.option(
-    "--only", type=click.Choice(["servers", "platform"]), help="One part only; the page goes to .cache/bench."
+    "--only", type=click.Choice(["servers", "platform", "aws"]), help="One part only; the page goes to .cache/bench."
 )
 @click.option("--quick", is_flag=True, help="A second a figure, for trying; the page goes to .cache/bench.")
 @click.option("--demo", is_flag=True, help="Time `make demo` as well: some minutes more.")
@@ -37,13 +37,16 @@ def command(*, only: str | None, quick: bool, demo: bool, check: bool) -> None:
     begun, started = machine.now(), time.monotonic()
     results = Results()
     with tempfile.TemporaryDirectory(prefix="mlplat-bench-") as folder:
-        pythons = _measure(Path(folder), results, only=only, quick=quick, demo=demo)
+        packages = vars(_measure(Path(folder), results, only=only, quick=quick, demo=demo)) if only != "aws" else {}
+        if only in (None, "aws"):
+            with speed.noted(results, "the AWS platform", say):
+                preview.look(Path(folder) / "aws", speed.QUICK if quick else speed.Pace(), results, say)
     about = report.Circumstances(
         begun=begun,
         seconds=round(time.monotonic() - started),
         commit=machine.commit(models.ROOT),
         machine=machine.here(),
-        packages={name: machine.packages(python) for name, python in vars(pythons).items()},
+        packages={name: machine.packages(python) for name, python in packages.items()},
         quick=quick,
     )
     click.echo(report.page(results, about))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import Machine
-from bench.results import Cell, Duel, Growth, Results
+from bench.results import Cell, Duel, Growth, Previewed, Results
 from bench.speed import GROWTH, LOADS
 from bench.targets import PEERS, Verdict, beside, judge, through
 from mlplat.files import write_atomic
@@ -66,6 +66,8 @@ def page(results: Results, about: Circumstances) -> str:
         parts.append(_times(results))
     if results.growth:
         parts.append(_growth(results.growth))
+    if results.previews:
+        parts.append(_previews(results.previews))
     if missing := [*results.notes, *(f"{cell.name}: {cell.error}" for cell in results.cells if cell.error)]:
         parts.append("## Not measured\n\n" + "\n".join(f"- {_one_line(note)}" for note in missing))
     return "\n\n".join(parts) + "\n"
@@ -229,6 +231,23 @@ def _growth(growth: Sequence[Growth]) -> str:
         for g in growth
     ]
     return f"By the number of endpoints, each the flights' model in a process of its own:\n\n{table(headers, rows)}"
+
+
+def _previews(previews: Sequence[Previewed]) -> str:
+    headers = ["teams ", "resources ", "program s ", "program MB ", "`pulumi preview` s ", "all processes MB "]
+    rows = [
+        (
+            *(p.teams, p.resources, f"{p.program_seconds:.1f}", f"{p.program_bytes / 1e6:.0f}"),
+            *(f"{p.engine_seconds:.1f}", f"{p.engine_bytes / 1e6:.0f}"),
+        )
+        for p in previews
+    ]
+    told = (
+        "A preview of everything that the stack `prod` makes in an account that is empty, by the number of teams: the "
+        "program alone, and under a real engine. AWS and the cluster are stand-ins here, so what their providers need "
+        "is not in the figures."
+    )
+    return f"## The AWS platform\n\n{told}\n\n{table(headers, rows)}"
 
 
 def _mib(size: float) -> str:

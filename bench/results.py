@@ -122,6 +122,23 @@ class Growth:
     """Median latency of one row over one connection through the gateway."""
 
 
+@dataclass(frozen=True)
+class Previewed:
+    """A preview of the whole AWS platform with some teams."""
+
+    teams: int
+    resources: int
+    """Of every kind, components included."""
+    program_seconds: float
+    """The program alone, from the start of its process to its end."""
+    program_bytes: int
+    """Most that this process had, resident."""
+    engine_seconds: float
+    """`pulumi preview`, with stand-ins for the providers."""
+    engine_bytes: int
+    """Most that the engine, its host, the program and the stand-ins had at once, proportional set size."""
+
+
 @dataclass
 class Results:
     """Everything of one run."""
@@ -133,6 +150,7 @@ class Results:
     gateway: list[Duel] = field(default_factory=list)
     timed: list[Timed] = field(default_factory=list)
     growth: list[Growth] = field(default_factory=list)
+    previews: list[Previewed] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What could not be measured, and why."""
 

@@ -28,7 +28,8 @@ class Verdict:
 def judge(results: Results) -> list[Verdict]:
     """Return what became of every target that the run was about."""
     verdicts = [*_servers(results)] if results.duels or results.footprints else []
-    return verdicts + ([*_platform(results)] if results.timed or results.growth else [])
+    verdicts += [*_platform(results)] if results.timed or results.growth else []
+    return verdicts + ([*_previews(results)] if results.previews else [])
 
 
 def _servers(results: Results) -> list[Verdict]:
@@ -78,6 +79,15 @@ def _platform(results: Results) -> list[Verdict]:
         _under("`mlplat --help`", seconds.get("help"), 0.2, lambda value: f"{value:.2f} s"),
         _under("`mlplat up`, environments there", seconds.get("up"), 20, lambda value: f"{value:.1f} s"),
         _under("memory of the platform with one endpoint", alone.bytes if alone else None, 1.2e9, _mib),
+    ]
+
+
+def _previews(results: Results) -> list[Verdict]:
+    own = next((each for each in results.previews if each.teams == 1), None)
+    seconds, size = (own.engine_seconds, own.engine_bytes) if own else (None, None)
+    return [
+        _under("`pulumi preview` of the AWS stack `prod`", seconds, 10, lambda value: f"{value:.1f} s"),
+        _under("its memory, all processes", size, 600e6, lambda value: f"{value / 1e6:.0f} MB"),
     ]
 
 
