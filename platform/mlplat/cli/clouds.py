@@ -99,10 +99,10 @@ def _end(found: Stack, ending: Ending, *, delete_data: bool, skip_drain: bool) -
     ends.unlock(account, ending.locked, _indented)
     if delete_data:
         with progress("letting go of what is protected"):
-            found.let_go(_indented)
+            found.let_go(ending, _indented)
     with progress(f"ending `{found.spec.name}`"):
         found.end(ending, _indented)
-    say("ended" if delete_data else "ended; what holds data stays, and `mlplat up` goes on with it")
+    say("ended; what stays is in the state, and `mlplat up` goes on with it" if ending.stays else "ended")
 
 
 def _drain(found: Stack, site: Site, account: Any) -> None:

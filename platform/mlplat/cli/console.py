@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -49,3 +49,13 @@ def progress(text: str) -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status(text) as status:
         yield status.update
+
+
+def leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each leaf of nested maps by its dotted path; what is empty has none."""
+    for name, each in value.items():
+        at = f"{path}.{name}".lstrip(".")
+        if isinstance(each, Mapping):
+            yield from leaves(each, at)
+        elif each is not None:
+            yield at, ", ".join(map(str, each)) if isinstance(each, list) else str(each)

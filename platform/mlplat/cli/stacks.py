@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlplat.cli.console import emit_json, progress, say, table
+from mlplat.cli.console import emit_json, leaves, progress, say, table
 from mlplat.errors import MlplatError, UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _bring(spec: PlatformSpec, stack: str, file: Path, *, yes: bool, as_json: bo
     if as_json:
         _emit(seen.changes, endpoints)
     elif endpoints:
-        table(sorted(_addresses(endpoints).items()), ["service", "address"])
+        table(sorted(leaves(_shown(endpoints))), ["output", "value"])
 
 
 def down(spec: PlatformSpec, stack: str, file: Path, *, yes: bool) -> None:
@@ -157,12 +157,12 @@ def _indented(text: str) -> None:
     say(f"  {text}")
 
 
-def _addresses(outputs: dict[str, object]) -> dict[str, str]:
+def _shown(outputs: dict[str, object]) -> dict[str, object]:
     from mlplat.deployment import OUTPUT
 
-    return {name: str(value) for name, value in outputs.items() if name != OUTPUT}
+    return {name: value for name, value in outputs.items() if name != OUTPUT}
 
 
 def _emit(changes: list[EngineChange], outputs: dict[str, object] | None) -> None:
-    made = None if outputs is None else {"endpoints": _addresses(outputs)}
+    made = None if outputs is None else {"endpoints": _shown(outputs)}
     emit_json({"changes": [asdict(change) for change in changes], "platform": made})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlplat.cli import stacks
-from mlplat.cli.console import emit_json, say, table
+from mlplat.cli.console import emit_json, leaves, say, table
 
 if TYPE_CHECKING:
     from mlplat.spec.platform import PlatformSpec
@@ -36,13 +35,3 @@ def outputs(spec: PlatformSpec, stack: str, file: Path, *, as_json: bool) -> Non
         emit_json(found)
     else:
         table(sorted(leaves(found)), ["output", "value"])
-
-
-def leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each leaf of nested maps by its dotted path; what is empty has none."""
-    for name, each in value.items():
-        at = f"{path}.{name}".lstrip(".")
-        if isinstance(each, Mapping):
-            yield from leaves(each, at)
-        elif each is not None:
-            yield at, ", ".join(map(str, each)) if isinstance(each, list) else str(each)

@@ -22,6 +22,8 @@ SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a type
 SETTINGS = ("aws:s3/", "aws:kms/", "aws:ecr/", "aws:dynamodb/", "aws:secretsmanager/", "aws:backup/")
 """Modules whose resources, where they stand on something that stays, are its settings: a bucket without its refusal of
 public access would be kept and open."""
+VAULT_LOCK = "aws:backup/vaultLockConfiguration:VaultLockConfiguration"
+"""Type of what nobody can take from a vault, nor the vault from the account, before its last copy has expired."""
 LOCKED = {"aws:eks/cluster:Cluster": "name", "aws:rds/instance:Instance": "identifier"}
 """Types that AWS refuses to delete while their `deletionProtection` is on, and the output that names them."""
 
@@ -41,9 +43,10 @@ class Ending:
 
 
 def of(resources: Sequence[State], *, delete_data: bool = False) -> Ending:
-    """Tell apart what an `up` made. With `delete_data` everything goes."""
+    """Tell apart what an `up` made. With `delete_data` everything goes that can: a locked vault of copies cannot."""
     by_urn = {str(each["urn"]): each for each in resources}
-    kept = set() if delete_data else _kept(resources, by_urn)
+    wanted = _is_locked_up if delete_data else _is_kept
+    kept = _with_all_of(by_urn, {urn for urn, each in by_urn.items() if wanted(each)})
     goes = [urn for urn, each in by_urn.items() if urn not in kept and each["type"] != STACK]
     return Ending(
         goes=tuple(goes),
@@ -82,8 +85,16 @@ def names(resources: Sequence[State], urns: Sequence[str]) -> list[str]:
     ]
 
 
-def _kept(resources: Sequence[State], by_urn: Mapping[str, State]) -> set[str]:
-    found = {str(each["urn"]) for each in resources if each["type"] not in HOURLY and _holds_data(each)}
+def _is_kept(resource: State) -> bool:
+    return resource["type"] not in HOURLY and _holds_data(resource)
+
+
+def _is_locked_up(resource: State) -> bool:
+    return bool(resource["type"] == VAULT_LOCK)
+
+
+def _with_all_of(by_urn: Mapping[str, State], found: set[str]) -> set[str]:
+    """Return URNs with those of their settings, and of all that they stand on."""
     # A setting may stand on another one: go round until nothing more is found.
     while more := {
         urn

@@ -89,13 +89,15 @@ class Stack:
         with self._readable(listener):
             self.handle.destroy(on_event=listener, on_output=self._write, on_error=self._write, target=targets)
 
-    def let_go(self, tell: Say) -> None:
-        """Run the program once more with nothing protected, for what holds data alone. Raises `MlplatError`.
+    def let_go(self, ending: Ending, tell: Say) -> None:
+        """Run the program once more with nothing protected, for what holds data and goes. Raises `MlplatError`.
 
         That is an `up`, because what deletes a bucket with all that is in it, or a database without a last snapshot,
         are settings of theirs, which only a program may change.
         """
-        held = [each["urn"] for each in self.resources() if each.get("protect") or each.get("retainOnDelete")]
+        goes = set(ending.goes)
+        guarded = (each for each in self.resources() if each.get("protect") or each.get("retainOnDelete"))
+        held = [each["urn"] for each in guarded if each["urn"] in goes]
         if not held:
             return
         listener = Listener(tell)

@@ -59,8 +59,8 @@ class Held:
             },
         ]
 
-    def let_go(self, _: Any) -> None:
-        self.did.append("let go")
+    def let_go(self, ending: Ending, _: Any) -> None:
+        self.did.append(f"let go of {len(ending.guarded)}")
 
     def end(self, ending: Ending, _: Any) -> None:
         self.did.append(f"ended {len(ending.goes)}")
@@ -127,7 +127,7 @@ def test_the_cluster_is_drained_before_anything_is_ended_and_data_stays(did: lis
 @pytest.mark.usefixtures("stack")
 def test_with_its_data_a_stack_is_let_go_of_before_it_is_ended(did: list[str]) -> None:
     assert down("--delete-data", "--confirm", "acme").exit_code == 0
-    assert did == ["looked for locks", "drained", "unlocked 1", "let go", "ended 2", "looked, data=True"]
+    assert did == ["looked for locks", "drained", "unlocked 1", "let go of 2", "ended 2", "looked, data=True"]
 
 
 @pytest.mark.usefixtures("stack")

@@ -112,6 +112,16 @@ def test_with_its_data_everything_goes() -> None:
     assert {urn("aws:s3/bucket:Bucket", "data"), KEY} <= set(found.guarded)
 
 
+def test_a_locked_vault_stays_even_then_with_the_key_of_its_copies() -> None:
+    """AWS refuses to delete it until its last copy has expired, so asking would fail on every try."""
+    kind = "aws:backup/vaultLockConfiguration:VaultLockConfiguration"
+    vault = urn("aws:backup/vault:Vault", "backup")
+    state = [*STATE, made("aws:backup/vault:Vault", "backup", on=[KEY]), made(kind, "backup", on=[vault])]
+    found = ending.of(state, delete_data=True)
+    assert {vault, urn(kind, "backup"), KEY, KEYS} == {each for each in found.stays if each != PROVIDER}
+    assert BUCKET in found.goes
+
+
 def test_what_is_protected_and_what_aws_locks_is_told() -> None:
     found = ending.of(STATE)
     assert names(found.guarded) == {"database", "cluster"}

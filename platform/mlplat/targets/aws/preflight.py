@@ -53,7 +53,7 @@ def examine(spec: PlatformSpec, stack: str, deployment: str | None, known: froze
     """Look at everything that `up` needs of an account, in the order in which it needs it."""
     if spec.aws is None:
         return []
-    found = list(_cost(spec))
+    found = [*_cost(spec), *_budgets(spec)]
     try:
         opened = session.session(spec.aws)
         identity = session.verify_account(opened, spec.aws)
@@ -85,6 +85,17 @@ def _cost(spec: PlatformSpec) -> Iterator[Finding]:
         return
     cap = f", at most {cost.money(found.cap_usd)} allowed" if found.cap_usd else ", no cap"
     yield Finding("cost", True, f"{cost.money(found.idle_usd)} a month idle, {cost.money(found.full_usd)} full{cap}")
+
+
+def _budgets(spec: PlatformSpec) -> Iterator[Finding]:
+    if not (spec.cost.budget_usd or any(team.monthly_usd for team in spec.teams.values())):
+        return
+    # No fault: AWS knows a tag a day after something carried it, and another account may have to switch it on.
+    counted = "count by the deployment's tags"
+    silent = (
+        "count nothing until their tags are on: write `cost.activate_tags: true` a day after the first `up`"
+    )
+    yield Finding("budgets", True, counted if spec.cost.activate_tags else silent)
 
 
 def _region(asked: Asked) -> Iterator[Finding]:

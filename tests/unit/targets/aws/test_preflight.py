@@ -90,6 +90,14 @@ def test_a_cost_within_the_cap_tells_idle_and_full() -> None:
     assert looked()["cost"].said.endswith(", no cap")
 
 
+def test_budgets_that_count_nothing_yet_say_what_they_wait_for() -> None:
+    budget: dict[str, Any] = {"budget_usd": 100.0, "emails": ["people@example.com"]}
+    assert "budgets" not in looked()
+    waiting = looked(awsasked.spec(cost=budget))["budgets"]
+    assert (waiting.ok, "`cost.activate_tags: true`" in waiting.said) == (True, True)
+    assert "nothing" not in looked(awsasked.spec(cost={**budget, "activate_tags": True}))["budgets"].said
+
+
 def test_spot_machines_need_the_accounts_role_for_them() -> None:
     assert "spot role" not in looked()
     missing = looked(awsasked.spec(pools=SPOT))["spot role"]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from mlplat.cli.standing import leaves
+from mlplat.cli.console import leaves
 
 
 def test_outputs_are_told_by_their_leaves() -> None:
