@@ -43,10 +43,12 @@ def command(stack: str, preview: bool, yes: bool, wait: float, as_json: bool) ->
       mlplat up
     """
     from mlplat.spec.platform import read_stack
+    from mlplat.targets import refuse_unsupported
     from mlplat.targets.local import plan
     from mlplat.targets.local.install import commanding
 
     spec, path = read_stack(stack, Path.cwd())
+    refuse_unsupported(spec, f"stack {stack}")
     if path:
         _renew_file(path, preview=preview, yes=yes)
     if path and spec.engine:
