@@ -92,9 +92,7 @@ def _budgets(spec: PlatformSpec) -> Iterator[Finding]:
         return
     # No fault: AWS knows a tag a day after something carried it, and another account may have to switch it on.
     counted = "count by the deployment's tags"
-    silent = (
-        "count nothing until their tags are on: write `cost.activate_tags: true` a day after the first `up`"
-    )
+    silent = "count nothing until their tags are on: write `cost.activate_tags: true` a day after the first `up`"
     yield Finding("budgets", True, counted if spec.cost.activate_tags else silent)
 
 
