@@ -71,6 +71,7 @@ def _show(spec: PlatformSpec, stack: str, file: Path, *, as_json: bool) -> None:
     with looked_at(spec, stack, file, say, engine=engine) as found, tempfile.TemporaryDirectory() as folder:
         seen = _look(found, Path(folder) / "plan.json")
     _announce(seen.changes)
+    _tell_cost(spec)
     if as_json:
         _emit(seen.changes, None)
 
@@ -88,6 +89,7 @@ def _bring(spec: PlatformSpec, stack: str, file: Path, *, yes: bool, as_json: bo
         seen = _look(found, plan)
         _announce(seen.changes)
         if seen.changes:
+            _tell_cost(spec)
             _ask(seen.changes, yes)
             with progress(f"standing `{spec.name}` up"):
                 endpoints = found.up(plan, _indented)
@@ -136,6 +138,16 @@ def _announce(changes: list[EngineChange]) -> None:
         say(f"  {change}")
     if not changes:
         say("nothing to do: everything is as written")
+
+
+def _tell_cost(spec: PlatformSpec) -> None:
+    if spec.aws is None:
+        return
+    from mlplat.targets.aws import cost
+
+    found = cost.estimate(spec)
+    known = f"{cost.money(found.idle_usd)} a month idle, {cost.money(found.full_usd)} at full use"
+    say(f"  costs {known}, as far as is known: `mlplat cost` shows every part")
 
 
 def _ask(changes: list[EngineChange], yes: bool) -> None:
