@@ -10,7 +10,7 @@ import click
 
 from mlplat.cli import stacks
 from mlplat.cli.console import progress, say
-from mlplat.cli.interrupts import in_order
+from mlplat.cli.interrupts import held, in_order
 from mlplat.cli.options import stack_option, wait_option, yes_option
 from mlplat.errors import UsageError
 
@@ -39,9 +39,10 @@ def command(stack: str, delete_data: bool, yes: bool, wait: float, skip_drain: b
       mlplat down
       mlplat down --delete-data
     """
-    from mlplat.spec.platform import read_stack
-    from mlplat.targets.local.folders import state_folder
-    from mlplat.targets.local.install import commanding
+    with held():
+        from mlplat.spec.platform import read_stack
+        from mlplat.targets.local.folders import state_folder
+        from mlplat.targets.local.install import commanding
 
     spec, path = read_stack(stack, Path.cwd())
     if path and spec.target != "local":

@@ -39,6 +39,19 @@ def in_order(left: str) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Let a Ctrl-C wait for the end of the body, which imports models.
+
+    pydantic swallows one that comes while it builds a model: the command would go on as if nobody had pressed anything.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _raise(number: int, _frame: FrameType | None) -> None:
     # A second one would cut the cleaning short. What is left then is what a kill leaves, and the next `up` knows that.
     _end_installers()

@@ -12,7 +12,7 @@ import click
 
 from mlplat.cli import stacks
 from mlplat.cli.console import emit_json, progress, say, table
-from mlplat.cli.interrupts import in_order
+from mlplat.cli.interrupts import held, in_order
 from mlplat.cli.options import json_option, stack_option, wait_option, yes_option
 from mlplat.errors import UsageError
 
@@ -42,10 +42,11 @@ def command(stack: str, preview: bool, yes: bool, wait: float, as_json: bool) ->
       mlplat up --preview
       mlplat up
     """
-    from mlplat.spec.platform import read_stack
-    from mlplat.targets import refuse_unsupported
-    from mlplat.targets.local import plan
-    from mlplat.targets.local.install import commanding
+    with held():
+        from mlplat.spec.platform import read_stack
+        from mlplat.targets import refuse_unsupported
+        from mlplat.targets.local import plan
+        from mlplat.targets.local.install import commanding
 
     spec, path = read_stack(stack, Path.cwd())
     refuse_unsupported(spec, f"stack {stack}")

@@ -41,3 +41,22 @@ def test_a_signal_ends_a_command_and_its_installers_but_not_what_outlives_it(tmp
         assert daemon.is_running()
     finally:
         daemon.kill()
+
+
+def test_a_ctrl_c_while_models_are_built_waits_and_is_not_lost() -> None:
+    """It came while pydantic compiled a pattern, which swallowed it, and `down` went on."""
+    script = """
+import os, signal
+from mlplat.cli.interrupts import held
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    with held():
+        os.kill(os.getpid(), signal.SIGINT)
+        print("built", flush=True)
+    print("went on")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "built\ninterrupted\n"
