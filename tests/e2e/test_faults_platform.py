@@ -535,7 +535,8 @@ def test_an_interrupt_at_any_moment_leaves_what_status_shows(own: Mlplat) -> Non
     own.run("down")
     for verb, number, line, later in [*MOMENTS, *anywhere]:
         code = interrupt(own, verb, number, line, later)
-        assert code in (0, 128 + number), (verb, number, line, later)
+        # Python itself is ended by it where it still starts, or is already done: nothing was begun then.
+        assert code in (0, 128 + number, -number), (verb, number, line, later)
         until(lambda: in_order(own), BACK_SECONDS, f"order after {number.name} in {verb}")
     own.run("up", "--wait", "0")
     until(lambda: answers(own), BACK_SECONDS, "the endpoint answers again")
