@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -101,11 +102,23 @@ def emulation() -> Iterator[Emulation]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # otherwise a line for each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    _serialise(server._server)
     host, port = server.get_host_and_port()
     try:
         yield Emulation(f"http://{host}:{port}")
     finally:
         server.stop()
+
+
+def _serialise(server: Any) -> None:
+    """Let a moto server answer one request at a time: its tables are no thread's own, and two at once can be a 500."""
+    answer, lock = server.app, threading.Lock()
+
+    def one_by_one(environ: Any, start_response: Any) -> Any:
+        with lock:
+            return answer(environ, start_response)
+
+    server.app = one_by_one
 
 
 def spec(**settings: Any) -> dict[str, Any]:
