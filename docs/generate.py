@@ -94,14 +94,14 @@ def _help(command: click.Command, title: str) -> str:
 def main() -> int:
     """Write what differs, or list it."""
     check = "--check" in sys.argv[1:]
-    stale = [name for name, text in pages().items() if not _same(ROOT / name, text)]
+    stale = {name: text for name, text in pages().items() if not _same(ROOT / name, text)}
     if check:
         for name in stale:
             print(f"{name} is stale: `make docs` writes it again", file=sys.stderr)  # noqa: T201 - this is its output
         return 1 if stale else 0
-    for name in stale:
+    for name, text in stale.items():
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
-        (ROOT / name).write_text(pages()[name])
+        (ROOT / name).write_text(text)
     return 0
 
 

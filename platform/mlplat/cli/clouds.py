@@ -96,12 +96,12 @@ def _end(found: Stack, ending: Ending, *, delete_data: bool, skip_drain: bool) -
     account = session.open(site.aws)
     if not skip_drain:
         _drain(found, site, account)
-    ends.unlock(account, ending.locked, _indented)
+    ends.unlock(account, ending.locked, stacks.indented)
     if delete_data:
         with progress("letting go of what is protected"):
-            found.let_go(ending, _indented)
+            found.let_go(ending, stacks.indented)
     with progress(f"ending `{found.spec.name}`"):
-        found.end(ending, _indented)
+        found.end(ending, stacks.indented)
     say("ended; what stays is in the state, and `mlplat up` goes on with it" if ending.stays else "ended")
 
 
@@ -116,7 +116,7 @@ def _drain(found: Stack, site: Site, account: Any) -> None:
             say(f"the cluster {name} is gone, so there is nothing to drain")
             return
         with progress(f"draining {name}"):
-            drained = drain.drain(cluster, _indented)
+            drained = drain.drain(cluster, stacks.indented)
     say(f"drained {name}: {len(drained)} things" if drained else f"nothing ran on {name} that had to go first")
 
 
@@ -146,7 +146,3 @@ def _site(found: Stack) -> Site:
     from mlplat.targets.aws.site import Site
 
     return Site.of(found.spec, found.name, deployment.read(found.file))
-
-
-def _indented(text: str) -> None:
-    say(f"  {text}")

@@ -92,7 +92,7 @@ def _bring(spec: PlatformSpec, stack: str, file: Path, *, yes: bool, as_json: bo
             _tell_cost(spec)
             _ask(seen.changes, yes)
             with progress(f"standing `{spec.name}` up"):
-                endpoints = found.up(plan, _indented)
+                endpoints = found.up(plan, indented)
             say(f"up after {time.monotonic() - started:.1f} s")
     if as_json:
         _emit(seen.changes, endpoints)
@@ -121,7 +121,7 @@ def down(spec: PlatformSpec, stack: str, file: Path, *, yes: bool) -> None:
         return
     _ask(seen.changes, yes)
     with progress(f"ending `{spec.name}`"):
-        found.destroy(_indented)
+        found.destroy(indented)
     say(f"ended {', '.join(dict.fromkeys(change.name for change in seen.changes))}")
 
 
@@ -165,7 +165,8 @@ def _ask(changes: list[EngineChange], yes: bool) -> None:
     click.confirm("go on?", abort=True, err=True)
 
 
-def _indented(text: str) -> None:
+def indented(text: str) -> None:
+    """Tell a person one thing of several."""
     say(f"  {text}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SILENT = ("pulumi:pulumi:Stack", "pulumi:providers:")
+from mlplat.engine.events import SILENT
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,11 @@ class AwsSpec(Spec):
         return "aws"
 
     @property
+    def dns_suffix(self) -> str:
+        """Return what the names of the region's services end with."""
+        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+
+    @property
     def zones(self) -> tuple[str, ...]:
         """Return the availability zones by their full names, such as `eu-west-1a`."""
         return tuple(f"{self.region}{letter}" for letter in self.network.zones)

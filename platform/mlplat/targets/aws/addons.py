@@ -17,7 +17,7 @@ from mlplat import versions
 from mlplat.targets.aws import balancer
 from mlplat.targets.aws.cluster import Cluster
 from mlplat.targets.aws.component import Component
-from mlplat.targets.aws.iam import Statement
+from mlplat.targets.aws.keypolicies import disk_key
 from mlplat.targets.aws.network import Network
 from mlplat.targets.aws.podroles import association, pod_role
 from mlplat.targets.aws.site import Site
@@ -62,18 +62,6 @@ MONITORING_VALUES: Mapping[str, Any] = {
 def disk_values(tags: Mapping[str, str]) -> dict[str, Any]:
     """Return the EBS driver's values: `tags` are those of every volume that it makes."""
     return {"controller": {"extraVolumeTags": dict(tags), **ON_SYSTEM_NODES}, "node": {"tolerateAllTaints": True}}
-
-
-def disk_key(site: Site, key_arn: pulumi.Input[str]) -> list[Statement]:
-    """Return what the EBS driver may do with the key of volumes, by EC2 alone."""
-    via = {"kms:ViaService": f"ec2.{site.region}.amazonaws.com"}
-    uses = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
-    grant = {"StringEquals": via, "Bool": {"kms:GrantIsForAWSResource": "true"}}
-    arn = pulumi.Output.from_input(key_arn)
-    return [
-        Statement("Volumes", uses, [arn], {"StringEquals": via}),
-        Statement("VolumeGrants", ["kms:CreateGrant"], [arn], grant),
-    ]
 
 
 def _addon(
@@ -163,7 +151,7 @@ class Addons(Component):
             self,
             "ebs-csi",
             description="The EBS driver's controller: it makes and attaches volumes.",
-            policies={"key": disk_key(self.site, key_arn)},
+            policies={"key": disk_key("Volume", self.site, pulumi.Output.from_input(key_arn))},
             managed=[f"arn:{self.site.aws.partition}:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"],
             boundary=self.boundary,
         )

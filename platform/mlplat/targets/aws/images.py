@@ -21,8 +21,7 @@ OWN = ("tracking", "features", "controller", "serving", "workflows")
 
 def registry(site: Site) -> str:
     """Return the address of the account's registry in the region."""
-    suffix = "amazonaws.com.cn" if site.aws.partition == "aws-cn" else "amazonaws.com"
-    return f"{site.account}.dkr.ecr.{site.region}.{suffix}"
+    return f"{site.account}.dkr.ecr.{site.region}.{site.aws.dns_suffix}"
 
 
 class Images(Component):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlplat.targets.aws.iam import Statement, Texts
+from mlplat.targets.aws.keypolicies import disk_key
 from mlplat.targets.aws.site import Site
 
 STARTS = ("ec2:RunInstances", "ec2:CreateFleet")
@@ -27,7 +28,7 @@ def policies(
     """Return the statements of each policy by its name."""
     return {
         "lifecycle": _lifecycle(site, cluster),
-        "volumes": _volumes(site, key_arn),
+        "volumes": disk_key("Disk", site, key_arn),
         "profiles": _profiles(site, cluster, node_role_arn),
         "discovery": _discovery(site),
         "cluster": [Statement("Cluster", ["eks:DescribeCluster"], [site.arn("eks", f"cluster/{cluster}")])],
@@ -97,17 +98,6 @@ def _names_only(cluster: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def _volumes(site: Site, key_arn: Texts) -> list[Statement]:
-    # Disks are encrypted under a key of ours: EC2 uses it in the name of whoever starts the machine.
-    via = {"kms:ViaService": f"ec2.{site.region}.amazonaws.com"}
-    uses = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
-    grant = {"StringEquals": via, "Bool": {"kms:GrantIsForAWSResource": "true"}}
-    return [
-        Statement("Disks", uses, [key_arn], {"StringEquals": via}),
-        Statement("DiskGrants", ["kms:CreateGrant"], [key_arn], grant),
-    ]
-
-
 def _profiles(site: Site, cluster: str, node_role_arn: Texts) -> list[Statement]:
     profiles = [site.arn("iam", "instance-profile/*", region=False)]
     existing = _profile_tags(site, cluster, "aws:ResourceTag")
@@ -131,7 +121,7 @@ def _profiles(site: Site, cluster: str, node_role_arn: Texts) -> list[Statement]
 
 
 def _computer(site: Site) -> str:
-    return "ec2.amazonaws.com.cn" if site.aws.partition == "aws-cn" else "ec2.amazonaws.com"
+    return f"ec2.{site.aws.dns_suffix}"
 
 
 def _profile_tags(site: Site, cluster: str, kind: str) -> dict[str, dict[str, Any]]:

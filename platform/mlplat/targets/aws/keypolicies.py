@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mlplat.targets.aws.iam import Statement, document
+from mlplat.targets.aws.iam import Statement, Texts, document
 from mlplat.targets.aws.site import Site
 
 USE = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*")
@@ -90,3 +90,13 @@ def _publisher(service: str, site: Site) -> Statement:
 
 def _service(sid: str, service: str, actions: Sequence[str], conditions: dict[str, dict[str, str]]) -> Statement:
     return Statement(sid, actions, conditions=conditions, principals={"Service": service}, own=True)
+
+
+def disk_key(noun: str, site: Site, key_arn: Texts) -> list[Statement]:
+    """Return what whoever makes disks may do with their key: EC2 alone uses it, in the name of who asked."""
+    via = {"kms:ViaService": f"ec2.{site.region}.amazonaws.com"}
+    grant = {"StringEquals": via, "Bool": {"kms:GrantIsForAWSResource": "true"}}
+    return [
+        Statement(f"{noun}s", sorted([*USE, LOOK]), [key_arn], {"StringEquals": via}),
+        Statement(f"{noun}Grants", ["kms:CreateGrant"], [key_arn], grant),
+    ]

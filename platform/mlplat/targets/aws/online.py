@@ -55,7 +55,7 @@ class OnlineStore(Component):
         self.table: aws.dynamodb.Table | None = None
         self.users: dict[str, aws.elasticache.User] = {}
         self.group: aws.elasticache.ReplicationGroup | None = None
-        self.endpoint: pulumi.Input[str] = f"https://dynamodb.{site.region}.{suffix(site)}"
+        self.endpoint: pulumi.Input[str] = f"https://dynamodb.{site.region}.{site.aws.dns_suffix}"
         if spec.kind == "dynamodb":
             self.table = self._table()
         else:
@@ -203,8 +203,3 @@ def table_template(site: Site) -> str:
 def live_table(site: Site) -> str:
     """Return the name of the table of live values; no project of Feast's can have it, for it has no second dot."""
     return f"{table_prefix(site)}live"
-
-
-def suffix(site: Site) -> str:
-    """Return the name below which AWS's addresses of the region are."""
-    return "amazonaws.com.cn" if site.aws.partition == "aws-cn" else "amazonaws.com"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 from mlplat.errors import RefusedError
 from mlplat.spec.aws import AwsSpec
@@ -94,7 +93,3 @@ class Site:
         """Return an ARN in this account and region; S3 has neither, IAM no region."""
         place = f"{self.region if region else ''}:{self.account if account else ''}"
         return f"arn:{self.aws.partition}:{service}:{place}:{resource}"
-
-    def named(self, component: str, name: str) -> dict[str, Any]:
-        """Return the tags of one component's thing that AWS's pages know by the tag `Name`."""
-        return {**self.tags(component), "Name": name}
