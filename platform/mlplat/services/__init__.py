@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mlplat.services.controller import controller
 from mlplat.services.gateway import gateway
-from mlplat.services.service import Http, Ref, Service
+from mlplat.services.service import Http, Job, Ref, Resources, SecretRef, Service, Volume
 from mlplat.services.tracking import tracking
 from mlplat.spec.platform import PlatformSpec
 
-__all__ = ["Http", "Ref", "Service", "of"]
+__all__ = ["Http", "Job", "Ref", "Resources", "SecretRef", "Service", "Volume", "of"]
 
 
 def of(spec: PlatformSpec) -> tuple[Service, ...]:

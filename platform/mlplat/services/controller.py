@@ -25,8 +25,8 @@ def settings(spec: PlatformSpec) -> dict[str, object]:
     log = spec.serving.prediction_log
     return {
         "state": Ref("state"),
-        "tracking": f"http://127.0.0.1:{spec.tracking.port}",
-        "gateway": f"http://127.0.0.1:{spec.gateway.port}",
+        "tracking": Ref("url:tracking"),
+        "gateway": Ref("url:gateway"),
         "gateway_admin": f"http://127.0.0.1:{spec.gateway.admin_port}",
         "xds": (Ref("state"), "/gateway/xds"),
         "store": Ref("store"),

@@ -16,7 +16,8 @@ class Ref:
 
     `state`, `artifacts`, `database`, `clock` and `store` are leaves of the foundation; `files` and `data` are the
     service's own folders (what it is given, what it keeps); `code` holds mlplat's package; `python:<image>` is the
-    interpreter of another image.
+    interpreter of another image; `host` is the one address that the service listens on; `url:<service>` is where
+    another service answers, and `names:<service>` are the names, with and without port, by which it may be asked.
     """
 
     name: str
@@ -24,9 +25,52 @@ class Ref:
 
 INTERPRETER = "python:"
 """Begins the reference to another image's interpreter."""
+URL = "url:"
+"""Begins the reference to another service's address."""
+
+
+@dataclass(frozen=True)
+class SecretRef:
+    """A value that is secret: the key of a secret that the target keeps. It is never written down anywhere else."""
+
+    secret: str
+    key: str
+
 
 Text = str | Ref | tuple[str | Ref, ...]
 """A text, a reference, or several of them written together."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a container is given; on this computer services share what there is."""
+
+    cpu: float = 0.1
+    """Processors that are kept for it."""
+    memory_mib: int = 256
+    """Memory that is kept for it, in MiB."""
+    memory_limit_mib: int = 512
+    """Memory above which it is ended. Processors have no limit: one that is idle may as well be used."""
+    gpu: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What has to have ended well before each new version of a service starts, such as a migration."""
+
+    name: str
+    argv: tuple[Text, ...]
+    env: Mapping[str, Text | SecretRef] = field(default_factory=dict)
+    image: str | None = None
+    """Image it runs in; unset, the service's."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A folder that a service keeps over its restarts."""
+
+    path: str
+    gib: int
 
 
 @dataclass(frozen=True)
@@ -48,7 +92,7 @@ class Service:
     """Environment or container image it runs in; the target says where that is."""
     argv: tuple[Text, ...]
     ready: Http
-    env: Mapping[str, Text] = field(default_factory=dict)
+    env: Mapping[str, Text | SecretRef] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     files: Mapping[str, Any] = field(default_factory=dict)
     """JSON by file name, references at its leaves: a change of one restarts the service."""
@@ -62,6 +106,18 @@ class Service:
     """Whether it runs mlplat's own code."""
     needs: tuple[str, ...] = ()
     """Services that it speaks to: made before it, ended after it."""
+    resources: Resources = Resources()
+    replicas: int = 1
+    identity: str | None = None
+    """Service account that it runs as; unset, one of its own name."""
+    setup: tuple[Job, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    scratch: tuple[str, ...] = ("/tmp",)  # noqa: S108 - in a container, where the root is read-only
+    """Folders that it may write to and that are empty whenever it starts."""
+    metrics: str | None = None
+    """Path of its metrics on port `http`; unset, it has none."""
+    stop_seconds: int = 30
+    """Time from the request to end until it is ended."""
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ def tracking(spec: PlatformSpec) -> Service:
         name="tracking",
         image="tracking",
         argv=(
-            *("python", "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--host", "127.0.0.1"),
+            *("python", "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--host", Ref("host")),
             *("--port", str(spec.tracking.port), "--log-level", "warning", "--no-access-log"),
         ),
         # `/health` answers before the database has its schema; this asks the database.

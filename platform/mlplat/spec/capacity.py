@@ -40,9 +40,13 @@ class PoolSpec(Spec):
         "general", description="`training` nodes leave when empty, `serving` nodes are packed while they work."
     )
     instance_types: list[InstanceType] = Field(
-        min_length=1,
+        [],
         description="Types that will do; the cheapest to be had is taken. For `spot`, of two families at least.",
     )
+    node_selector: dict[LabelKey, LabelValue] = Field(
+        {}, description="On a cluster that is there: labels by which its nodes are known."
+    )
+    gpu_count: NonNegativeInt = Field(0, description="On a cluster that is there: GPUs of each node.")
     capacity: list[Literal["reserved", "spot", "on-demand"]] = Field(
         ["on-demand"], min_length=1, description="Ways of paying that are tried."
     )

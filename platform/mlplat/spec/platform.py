@@ -17,6 +17,7 @@ from mlplat.spec import rewrite, scalars
 from mlplat.spec.aws import AwsSpec
 from mlplat.spec.base import Spec, parse, read_text, read_yaml
 from mlplat.spec.capacity import CostSpec, PoolSpec, TeamSpec
+from mlplat.spec.kubernetes import KubernetesSpec
 from mlplat.spec.migrations import PLATFORM, newest, refuse_newer, upgraded, version_of
 from mlplat.spec.rewrite import Rewrite
 
@@ -123,8 +124,10 @@ class PlatformSpec(Spec):
 
     version: Literal[2] = Field(2, description="Version of this document's form.")
     name: Label = Field("mlplat", description=f"Name that projects know the platform by: {LABEL_RULE}.")
-    target: Literal["local", "aws"] = Field(
-        "local", description="Where it stands: `local` is processes on this computer, `aws` a cluster in an account."
+    target: Literal["local", "kubernetes", "aws"] = Field(
+        "local",
+        description="Where it stands: `local` is processes on this computer, `kubernetes` a cluster that is there,"
+        " `aws` one in an account.",
     )
     clock: AwareDatetime | None = Field(
         None,
@@ -145,6 +148,7 @@ class PlatformSpec(Spec):
     )
     owner: Label | None = Field(None, description="Who answers for it: a tag on everything; unset, there is none.")
     aws: AwsSpec | None = Field(None, description="The account, for the target `aws`.")
+    kubernetes: KubernetesSpec = Field(KubernetesSpec(), description="The cluster, for every target that has one.")
     foundation: FoundationSpec = Field(FoundationSpec(), description="One stack, or two.")
     pools: dict[Label, PoolSpec] = Field({}, description="Machines that workloads may ask for, by name.")
     teams: dict[Label, TeamSpec] = Field({}, description="Who works on it, by name.")
@@ -180,8 +184,28 @@ class PlatformSpec(Spec):
     def _target_is_told(self) -> Self:
         if self.target == "aws" and self.aws is None:
             raise ValueError("`aws` is required for the target `aws`")
-        if self.target == "aws" and self.engine is None:
-            raise ValueError("`engine` is required for the target `aws`: `engine: {}` would do to try it")
+        if self.target != LOCAL and self.engine is None:
+            raise ValueError(f"`engine` is required for the target `{self.target}`: `engine: {{}}` would do to try it")
+        if self.target == "kubernetes" and self.kubernetes.context is None:
+            raise ValueError("`kubernetes.context` is required for the target `kubernetes`")
+        return self
+
+    @model_validator(mode="after")
+    def _pools_have_nodes(self) -> Self:
+        needed = {"aws": "instance_types", "kubernetes": "node_selector"}.get(self.target)
+        for name, pool in self.pools.items():
+            if needed and not getattr(pool, needed):
+                raise ValueError(f"`pools.{name}.{needed}` is required for the target `{self.target}`")
+        return self
+
+    @model_validator(mode="after")
+    def _production_stands_on_something(self) -> Self:
+        on = self.kubernetes
+        if self.target == "kubernetes" and on.production and (on.databases is None or on.objects is None):
+            raise ValueError(
+                "`kubernetes.databases` and `kubernetes.objects` are required for production: those in the cluster are"
+                " for development (`kubernetes.production: false`)"
+            )
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Any
 from mlplat.errors import Problem, SpecError
 from mlplat.spec.platform import PlatformSpec
 
-NAMES = ("local", "aws")
+NAMES = ("local", "kubernetes", "aws")
 
 
 def unsupported(target: str) -> dict[str, str]:

@@ -10,5 +10,12 @@ UNSUPPORTED = {
     "gateway.admin_port": "services have addresses of their own there",
     "controller.port": "services have addresses of their own there",
     "serving.first_port": "services have addresses of their own there",
+    "kubernetes.context": "the account's own cluster is meant",
+    "kubernetes.kubeconfig": "the account's own cluster is meant",
+    "kubernetes.version": "`aws.cluster.version` says it",
+    "kubernetes.production": "`aws.environment` says it",
+    "kubernetes.storage_class": "it is made with the cluster",
+    "kubernetes.databases": "`aws.database` makes them",
+    "kubernetes.objects": "`aws.storage` makes the buckets",
 }
 """Keys of the spec that mean nothing here, and why."""

@@ -10,6 +10,7 @@ __all__ = ["UNSUPPORTED", "install", "plan", "provision"]
 _ONE_COMPUTER = "this computer is all there is"
 UNSUPPORTED = {
     "aws": "it makes nothing in an account",
+    "kubernetes": "it is no cluster",
     "foundation": "its foundation is a folder",
     "pools": _ONE_COMPUTER,
     "teams": _ONE_COMPUTER,

@@ -11,11 +11,13 @@ from typing import Any, Self
 from mlplat import codebase, environment
 from mlplat.contracts import Foundation
 from mlplat.services import Http, Ref, Service
+from mlplat.services.service import URL
 from mlplat.spec.platform import PlatformSpec
 from mlplat.supervision import Program
 from mlplat.targets.local.folders import log_file, service_data, service_files, store_address
 
 MEGABYTE = 1_000_000
+HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def resolve(service: Service, spec: PlatformSpec, foundation: Foundation) -> Res
     """Give a service's references their values. Makes nothing."""
     state = Path(foundation.state)
     given, kept = service_files(state, service.name), service_data(state, service.name)
-    values = _values(service, foundation)
+    values = _values(service, spec, foundation)
     return Resolved(
         program=_program(service, spec, foundation, values),
         ready=service.ready,
@@ -86,9 +88,12 @@ def resolve(service: Service, spec: PlatformSpec, foundation: Foundation) -> Res
     )
 
 
-def _values(service: Service, foundation: Foundation) -> dict[str, str | None]:
+def _values(service: Service, spec: PlatformSpec, foundation: Foundation) -> dict[str, str | None]:
     state = Path(foundation.state)
+    ports = {"tracking": spec.tracking.port, "gateway": spec.gateway.port, "controller": spec.controller.port}
     return {
+        "host": HOST,
+        **{f"{URL}{name}": f"http://{HOST}:{port}" for name, port in ports.items()},
         **asdict(foundation),
         "store": store_address(foundation),
         "files": str(service_files(state, service.name)),
