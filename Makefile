@@ -3,7 +3,7 @@
 BIN := .venv/bin
 SHELL := bash
 
-.PHONY: help setup tools demo demo-down test lint types imports docs docs-check golden required unit engine e2e bench e2e-aws lock wheel clean
+.PHONY: help setup tools demo demo-down test lint types imports docs docs-check golden required unit engine cluster node e2e bench e2e-aws lock wheel clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,9 +19,9 @@ demo-down: ## End the demo's platform and remove what it made
 setup: ## Make .venv with everything the checks need
 	@scripts/setup dev
 
-test: lint types imports docs-check unit engine e2e ## Run every check; MLPLAT_REQUIRE=engine,postgres fails without those
+test: lint types imports docs-check unit engine cluster node e2e ## Run every check; MLPLAT_REQUIRE=engine,cluster fails without those
 
-tools: ## Build or install what some tests need, unless it is there: the Pulumi engine, PostgreSQL
+tools: ## Build or install what some tests need, unless it is there: the Pulumi engine, PostgreSQL, Kubernetes' API server
 	@scripts/tools
 
 lint: setup ## Style of code, and whether the table of AWS rights is what its generator makes
@@ -48,10 +48,16 @@ golden: setup ## Write the reviewed graphs of the AWS stacks again
 	PYTHONPATH=tests/support:. $(BIN)/python -W ignore -m golden
 
 unit: required ## Tests that start no platform
-	$(BIN)/pytest -n auto -m "not e2e and not engine"
+	$(BIN)/pytest -n auto -m "not e2e and not engine and not cluster and not node"
 
 engine: required ## Tests with a real Pulumi engine; one line of notice where there is none
 	$(BIN)/pytest -m engine
+
+cluster: required ## Tests with a real Kubernetes API server; one line of notice where there is none
+	$(BIN)/pytest -m "cluster and not engine"
+
+node: required ## Tests with real containers on a node of this computer, as root on Linux
+	$(BIN)/pytest -m node
 
 e2e: setup ## Tests with the local platform's real processes
 	$(BIN)/pytest -m e2e

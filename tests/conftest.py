@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,12 +21,13 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail a test that connects to anything but this computer."""
+def loopback_only(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Fail a test that connects to anything but this computer: its loopback, and the bridge of its own test node."""
     connect = socket.socket.connect
+    own = ("10.244.0.", "10.96.") if request.node.get_closest_marker("node") else ()
 
     def guarded(self: socket.socket, address: Any) -> None:
-        if isinstance(address, tuple) and address[0] not in {"127.0.0.1", "::1", "localhost"}:
+        if isinstance(address, tuple) and address[0] not in LOOPBACK and not address[0].startswith(own):
             pytest.fail(f"an unexpected connection to {address[0]}")
         connect(self, address)
 
