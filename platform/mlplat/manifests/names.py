@@ -34,6 +34,8 @@ ROUTES = "mlplat/gateway"
 """Label of namespaces whose routes the gateway takes."""
 QUEUED = "mlplat/queue"
 """Label of namespaces whose jobs wait for their share of the cluster."""
+LOCAL_QUEUE = "training"
+"""Name of each team's queue. One called `default` would also take pods that name none, model servers among them."""
 
 LABEL_LENGTH = 63
 HASH_SIGNS = 6

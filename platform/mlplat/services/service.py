@@ -18,6 +18,8 @@ class Ref:
     service's own folders (what it is given, what it keeps); `code` holds mlplat's package; `python:<image>` is the
     interpreter of another image; `host` is the one address that the service listens on; `url:<service>` is where
     another service answers, and `names:<service>` are the names, with and without port, by which it may be asked.
+    `bucket:<purpose>` is the name of a bucket, `objects` the address of the store that has it, `region` its region.
+    `image:<name>` is the full reference of another image.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Resources:
     memory_limit_mib: int = 512
     """Memory above which it is ended. Processors have no limit: one that is idle may as well be used."""
     gpu: int = 0
+    gpu_resource: str = "nvidia.com/gpu"
+    """What GPUs are asked for as: those that several share have another name."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,17 @@ class Job:
     env: Mapping[str, Text | SecretRef] = field(default_factory=dict)
     image: str | None = None
     """Image it runs in; unset, the service's."""
+    identity: str | None = None
+    """Service account that it runs as; unset, the service's."""
+    timeout: int = 900
+    """Seconds after which it has failed."""
+    user: int | None = None
+    """Number of the user that it runs as where there is no person; unset, the service's."""
+    rights: tuple[Mapping[str, Any], ...] = ()
+    """Rules of Kubernetes' own kind that it may act by in its namespace, signed in as its identity."""
+    reaches: tuple[str, ...] = ()
+    """What it speaks to beside what the service does."""
+    resources: Resources = Resources(cpu=0.1, memory_mib=256, memory_limit_mib=1024)
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,13 @@ class Http:
 
 
 @dataclass(frozen=True)
+class Open(Http):
+    """Ready when port `port` takes connections: for what speaks no HTTP. Only a cluster asks so."""
+
+    path: str = ""
+
+
+@dataclass(frozen=True)
 class Service:
     """One program of the platform."""
 
@@ -91,7 +113,9 @@ class Service:
     image: str
     """Environment or container image it runs in; the target says where that is."""
     argv: tuple[Text, ...]
+    """Program and arguments; empty, what its image starts with."""
     ready: Http
+    """When it is ready, and by whether it goes on answering, alive."""
     env: Mapping[str, Text | SecretRef] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     files: Mapping[str, Any] = field(default_factory=dict)
@@ -118,6 +142,19 @@ class Service:
     """Path of its metrics on port `http`; unset, it has none."""
     stop_seconds: int = 30
     """Time from the request to end until it is ended."""
+    alive: Http | None = None
+    """What answers while the process is sound, whatever the state of what it depends on; unset, `ready`."""
+    reaches: tuple[str, ...] = ()
+    """What it speaks to beside other services: `database`, `objects`, `identity` (what gives a pod its role), `api` (of
+    Kubernetes), `endpoints` (model servers), `proxies` (of the gateway)."""
+    callers: tuple[str, ...] = ()
+    """Who speaks to it beside the services that need it: `gateway`, `pipelines`, `serving`, `monitoring`."""
+    token: bool = False
+    """Whether it signs in to Kubernetes as its identity."""
+    exclusive: bool = False
+    """Whether the old version has to have ended before the new one starts."""
+    user: int = 10001
+    """Number of the user that it runs as where there is no person."""
 
     @property
     def images(self) -> tuple[str, ...]:
