@@ -115,6 +115,8 @@ def test_pyproject_names_the_project(given: dict[str, str], tree: Tree) -> None:
             "requirements.in",
             "requirements.txt",
             ".gitignore",
+            "Dockerfile",
+            ".dockerignore",
         ],
         *[".github/workflows/ci.yaml", "flows/train.py", "src/churn/__init__.py", "src/churn/__main__.py"],
         *(f"src/churn/{module}.py" for module in ("data", "features", "model", "pipeline", "replay")),
