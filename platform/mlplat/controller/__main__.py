@@ -39,6 +39,9 @@ def main() -> None:
         parser.exit(error.exit_code, f"error: {error.told()}\n")
     except OSError as error:
         parser.exit(1, f"error: {error}\n")
+    finally:
+        # It has ended by itself: an interpreter that is being torn down has nobody left to take the alarm.
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ from mlplat.bundle import Row
 from mlplat.controller.document import Revision
 from mlplat.controller.gateway import Plan, Upstream
 from mlplat.controller.window import Window
+from mlplat.errors import NotReadyError
 from mlplat.labels import Name
 
 
@@ -22,11 +23,31 @@ class Condition:
     pid: int = 0
     """0 when nothing runs."""
     detail: str = ""
-    """For a dead one, what is known of its end."""
+    """For a dead one, what is known of its end; for one that starts, what it waits for."""
     silent: bool = False
     """Whether its process gave no answer at all."""
     age: float = 0.0
     """Seconds since the process was started."""
+
+
+class UndirectedError(NotReadyError):
+    """The gateway does not hold what some endpoints ask for; it does for all others."""
+
+    def __init__(self, troubles: Mapping[Name, str]) -> None:
+        super().__init__("; ".join(f"{name}: {trouble}" for name, trouble in troubles.items()))
+        self.troubles = troubles
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long things take where revisions run, in seconds."""
+
+    start: float = 90.0
+    """From start to ready. Loading scikit-learn and a model takes 1-3 s; a busy computer many times that."""
+    drain_least: float = 1.0
+    """Envoy's threads follow new routes within milliseconds of each other; a request may be on its way meanwhile."""
+    drain_most: float = 35.0
+    """Longer than the gateway lets any request take."""
 
 
 class Actuator(Protocol):
@@ -59,8 +80,14 @@ class Actuator(Protocol):
     def bundle(self, revision: Revision) -> Path:
         """Return where a revision's bundle can be read."""
 
+    def publish(self, endpoint: Name, folder: Path, digest: str) -> None:
+        """Bring a fetched bundle to where the endpoint's revisions run; it may take long."""
+
     def direct(self, plan: Plan) -> None:
-        """Make the gateway hold exactly this, and return when it does."""
+        """Make the gateway hold exactly this, and return when it does.
+
+        Raises `UndirectedError` when it holds what concerns other endpoints, and not all that concerns some.
+        """
 
     def counts(self, upstreams: Iterable[Upstream]) -> dict[str, Window]:
         """Return what revisions have answered, by cluster: counters that only grow, until the gateway starts anew."""

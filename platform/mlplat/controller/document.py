@@ -15,6 +15,7 @@ from mlplat.controller.window import Window
 from mlplat.labels import Name
 from mlplat.spec.privacy import LoggedColumns
 from mlplat.spec.rollout import RolloutPolicy
+from mlplat.spec.scale import ScaleSpec
 
 Action = Literal["deploy", "promote", "abort", "rollback", "delete"]
 Phase = Literal[
@@ -59,6 +60,8 @@ class EndpointSpec(_Document):
     policy: RolloutPolicy = RolloutPolicy()
     log: LoggedColumns = LoggedColumns()
     """What the prediction log keeps of the columns."""
+    scale: ScaleSpec = ScaleSpec()
+    """How many model servers there are, and what each is given; on this computer there is one."""
     revision: int | None = None
     """A revision to go to at once: what `promote`, `abort` and `rollback` mean. None is no revision at all."""
     force: Force | None = None
@@ -95,6 +98,8 @@ class Revision(_Document):
     forced: bool = False
     log: LoggedColumns = LoggedColumns()
     """What the prediction log keeps of the columns, for the revision's life."""
+    scale: ScaleSpec = ScaleSpec()
+    """Its model servers, likewise."""
 
     @property
     def label(self) -> str:

@@ -117,6 +117,9 @@ class LocalActuator:
         """See `Actuator.bundle`."""
         return Path(revision.folder)
 
+    def publish(self, endpoint: Name, folder: Path, digest: str) -> None:
+        """See `Actuator.publish`. They read the fetched folder itself."""
+
     def direct(self, plan: Plan) -> None:
         """See `Actuator.direct`."""
         self._gateway.apply(plan)

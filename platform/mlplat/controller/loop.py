@@ -11,6 +11,7 @@ import httpx
 
 from mlplat.controller import settings as settings_file
 from mlplat.controller.errands import Errands
+from mlplat.controller.live import Live
 from mlplat.controller.local import OWNER, LocalActuator
 from mlplat.controller.metrics import Metrics, application, serve
 from mlplat.controller.reconcile import Reconciler
@@ -27,32 +28,11 @@ LOOK_SECONDS = 0.2
 log = logging.getLogger("mlplat.controller")
 
 
-class LiveSettings:
-    """The settings file, read again when it has changed; a file that cannot be read leaves the old ones in force."""
+class LiveSettings(Live[Settings]):
+    """The local controller's settings file, read again when it has changed."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.now = settings_file.read(path)
-        self._stamp = self._look()
-
-    def refresh(self) -> None:
-        """Read the file again if it has changed."""
-        if (stamp := self._look()) == self._stamp:
-            return
-        self._stamp = stamp
-        try:
-            self.now = settings_file.read(self.path)
-        except MlplatError as error:
-            log.warning("%s; the settings of before stay in force", error.message)
-        else:
-            log.info("settings were read again")
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ino
+        super().__init__(path, settings_file.read)
 
 
 def run(path: Path, stop: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from mlplat.controller.document import Endpoint
+from mlplat.manifests import route
 
 ALIVE_INTERVALS = 5
 """Passes that may be missed before the controller counts as hung."""
@@ -38,6 +40,11 @@ class Metrics:
             "mlplat_endpoint_challenger_weight_percent", "Share of the traffic that the challenger gets.",
             ["endpoint"], registry=self.registry,
         )  # fmt: skip
+        self.route = Gauge(
+            "mlplat_endpoint_route", "1 for the route that a cluster's gateway counts an endpoint's requests by.",
+            ["name", "route"], registry=self.registry,
+        )  # fmt: skip
+        self._troubled = Gauge("mlplat_controller_trouble", "1 while no pass can be made.", registry=self.registry)
         self.last_pass = time.monotonic()
         self.trouble = ""
         """Why no pass can be made at the moment."""
@@ -45,18 +52,25 @@ class Metrics:
     def failed(self, trouble: str) -> None:
         """Take note that no pass can be made."""
         self.trouble = trouble
+        self._troubled.set(1)
+
+    def waits(self) -> None:
+        """Take note that another controller is at work, and all is well."""
+        self.last_pass, self.trouble = time.monotonic(), ""
 
     def passed(self, endpoints: Iterable[Endpoint], failures: dict[str, int], seconds: float) -> None:
         """Take note of a pass."""
         self.last_pass, self.trouble = time.monotonic(), ""
+        self._troubled.set(0)
         self.passes.inc()
         self.seconds.observe(seconds)
-        for gauge in (self.phase, self.weight, self.failures):
+        for gauge in (self.phase, self.weight, self.failures, self.route):
             gauge.clear()
         for endpoint in endpoints:
             self.phase.labels(endpoint.spec.name, endpoint.status.phase).set(1)
             self.weight.labels(endpoint.spec.name).set(endpoint.status.weight)
             self.failures.labels(endpoint.spec.name).set(failures.get(endpoint.spec.name, 0))
+            self.route.labels(endpoint.spec.name, route.name(endpoint.name)).set(1)
 
     def is_alive(self, interval: float) -> bool:
         """Tell whether the last pass was made not long ago."""
@@ -77,11 +91,16 @@ def application(metrics: Metrics, interval: Callable[[], float]) -> Wsgi:
     return answer
 
 
-def serve(port: int, app: Wsgi) -> WSGIServer:
-    """Answer on 127.0.0.1 from a thread. Raises `OSError` when the port is taken."""
-    server = make_server("127.0.0.1", port, app, handler_class=_Quiet)
+def serve(port: int, app: Wsgi, host: str = "127.0.0.1") -> WSGIServer:
+    """Answer on one address from a thread. Raises `OSError` when the port is taken."""
+    kind = _Version6 if ":" in host else WSGIServer
+    server = make_server(host, port, app, server_class=kind, handler_class=_Quiet)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
+
+
+class _Version6(WSGIServer):
+    address_family = socket.AF_INET6
 
 
 class _Quiet(WSGIRequestHandler):

@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 from mlplat import bundle
 from mlplat.bundle import BundleError, Contract
 from mlplat.controller import smoke, transitions
-from mlplat.controller.actuator import Actuator, Condition
+from mlplat.controller.actuator import Actuator, Condition, Limits, UndirectedError
 from mlplat.controller.decision import decide
 from mlplat.controller.document import MOVING, PROCESS, Endpoint, Event, Phase, Revision, Rollout, Status
 from mlplat.controller.errands import Errands
@@ -30,12 +30,6 @@ from mlplat.errors import MlplatError, RefusedError, StateError, UnreachableErro
 from mlplat.labels import Name
 from mlplat.tracking import AbsentError
 
-START_SECONDS = 90.0
-"""From start to ready. Loading scikit-learn and a model takes 1-3 s; a busy computer many times that."""
-DRAIN_LEAST_SECONDS = 1.0
-"""Envoy's threads follow new routes within milliseconds of each other; a request may be on its way meanwhile."""
-DRAIN_MOST_SECONDS = 35.0
-"""Longer than the gateway lets any request take."""
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 30.0
 
@@ -70,6 +64,7 @@ class Reconciler:
         registry: Callable[[], Registry],
         moment: Callable[[], Moment],
         errands: Errands | None = None,
+        limits: Callable[[], Limits] = Limits,
     ) -> None:
         self._store = store
         self._actuator = actuator
@@ -77,6 +72,7 @@ class Reconciler:
         self._moment = moment
         self._patience: dict[tuple[str, ...], _Patience] = {}
         self._errands = errands or Errands()
+        self._limits = limits
         self._silence = Silence()
         self.failures: dict[str, int] = {}
         """Passes that failed, by endpoint."""
@@ -87,14 +83,17 @@ class Reconciler:
         moved = self._accept_wishes()
         endpoints = self._store.endpoints()
         sound = [endpoint for endpoint in endpoints if self._tried(endpoint, self._act)]
-        if not self._direct(endpoints):
+        directed = self._direct(endpoints)
+        if directed is None:
             return "soon"
         self._clear_leftovers(endpoints)
-        for endpoint in sound:
+        for endpoint in [each for each in sound if each.name in directed]:
             moved = self._tried(endpoint, self._advance) or moved
         if moved:
             return "now"
         if any(self._in_motion(endpoint) for endpoint in endpoints) or not self._errands.idle:
+            return "soon"
+        if len(directed) < len(endpoints):
             return "soon"
         self._registry().prune({item.digest for endpoint in endpoints for item in endpoint.status.revisions})
         return "later"
@@ -121,19 +120,28 @@ class Reconciler:
         self._actuator.run(endpoint.name, running)
         return True
 
-    def _direct(self, endpoints: list[Endpoint]) -> bool:
+    def _direct(self, endpoints: list[Endpoint]) -> set[Name] | None:
+        """Have the gateway hold what the documents say; return for which endpoints it does, None when for none."""
         key = ("gateway",)
         if not self._due(key):
-            return False
+            return None
+        everyone = {endpoint.name for endpoint in endpoints}
         try:
             self._actuator.direct(plan(endpoints))
+        except UndirectedError as error:
+            # Each is somebody's own matter: the others' rollouts do not wait for it.
+            for endpoint in endpoints:
+                if endpoint.name in error.troubles:
+                    self._report_trouble(endpoint, error.troubles[endpoint.name])
+            self._patience.pop(key, None)
+            return everyone - error.troubles.keys()
         except MlplatError as error:
             self._failed(key)
             for endpoint in endpoints:
                 self._report_trouble(endpoint, error.message)
-            return False
+            return None
         self._patience.pop(key, None)
-        return True
+        return everyone
 
     def _clear_leftovers(self, endpoints: list[Endpoint]) -> None:
         """End processes of endpoints that have no document."""
@@ -212,7 +220,9 @@ class Reconciler:
 
         def fetch() -> tuple[Path, str, Contract]:
             folder, digest = registry.fetch(revision.source, revision.digest)
-            return folder, digest, bundle.read_contract(folder)
+            contract = bundle.read_contract(folder)
+            self._actuator.publish(endpoint.name, folder, digest)
+            return folder, digest, contract
 
         try:
             found = self._asked(endpoint, fetch)
@@ -248,9 +258,12 @@ class Reconciler:
         if condition.state == "ready":
             text = f"trying {len(self._examples(revision))} example rows"
             return Step(transitions.enter(status, "testing", text, moment))
-        if moment.seconds - revision.since > START_SECONDS:
-            words = self._actuator.last_words(endpoint.name, revision)
-            return transitions.fail(status, f"was not ready within {START_SECONDS:.0f} s:\n{words}".rstrip(), moment)
+        patience = self._limits().start
+        if moment.seconds - revision.since > patience:
+            words = self._actuator.last_words(endpoint.name, revision) or condition.detail
+            return transitions.fail(status, f"was not ready within {patience:.0f} s:\n{words}".rstrip(), moment)
+        if condition.detail and not status.message.endswith(condition.detail):
+            return Step(transitions.awaited(status, condition.detail))
         if condition.pid and not revision.pid:
             return Step(_with_pid(status, revision, condition.pid))
         return None
@@ -315,11 +328,11 @@ class Reconciler:
         return None
 
     def _is_drained(self, endpoint: Endpoint, revision: Revision, moment: Moment) -> bool:
-        waited = moment.seconds - revision.since
-        if waited < DRAIN_LEAST_SECONDS:
+        waited, limits = moment.seconds - revision.since, self._limits()
+        if waited < limits.drain_least:
             return False
         upstream = Upstream(endpoint.name, revision.label, revision.port)
-        return waited > DRAIN_MOST_SECONDS or self._actuator.active(upstream) == 0
+        return waited > limits.drain_most or self._actuator.active(upstream) == 0
 
     def _heal(self, endpoint: Endpoint) -> Step | None:
         """Start again, ever more rarely, what serves or may be returned to and hangs, or was given up."""

@@ -119,7 +119,7 @@ def admit(endpoint: Endpoint, version: Version, report: GateReport | None, momen
     revision = Revision(
         number=status.last_revision + 1, model=spec.model, version=version.number, digest=version.digest,
         source=version.source, port=0, state="fetching", since=moment.seconds, created=moment.shown,
-        forced=bool(problem), log=spec.log,
+        forced=bool(problem), log=spec.log, scale=spec.scale,
     )  # fmt: skip
     status = _update(
         status,
@@ -152,6 +152,11 @@ def fetched(status: Status, folder: Path, digest: str, port: int, moment: Moment
     number = _challenger(status).number
     status = set_state(status, number, "starting", moment, folder=str(folder), digest=digest, port=port, pid=0)
     return Step(enter(status, "starting", f"starting {_named(_challenger(status))} on port {port}", moment))
+
+
+def awaited(status: Status, what: str) -> Status:
+    """Say what a challenger that starts waits for."""
+    return _update(status, message=f"starting {_named(_challenger(status))}: {what}")
 
 
 def tested(endpoint: Endpoint, counters: Mapping[str, Window], moment: Moment, remark: str) -> Step:

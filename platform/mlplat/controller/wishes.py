@@ -10,6 +10,7 @@ from mlplat.errors import RefusedError
 from mlplat.labels import Name
 from mlplat.spec.privacy import LoggedColumns
 from mlplat.spec.rollout import RolloutPolicy
+from mlplat.spec.scale import ScaleSpec
 
 
 def deploy(
@@ -21,16 +22,25 @@ def deploy(
     by: str,
     force: Force | None = None,
     log: LoggedColumns | None = None,
+    scale: ScaleSpec | None = None,
     present: Endpoint | None = None,
 ) -> EndpointSpec:
     """Wish for a version of a model to serve.
 
-    Without a `log`, which is a project's to say, what was said before for the same model stays: a column does not get
-    into the log because somebody deployed from another folder.
+    Without a `log` or a `scale`, which are a project's to say, what was said before for the same model stays: a column
+    does not get into the log, and no server is taken away, because somebody deployed from another folder.
     """
-    if log is None:
-        log = present.spec.log if present and present.spec.model == str(model) else LoggedColumns()
-    return EndpointSpec(name=str(name), model=str(model), version=version, policy=policy, force=force, by=by, log=log)
+    before = present.spec if present and present.spec.model == str(model) else None
+    return EndpointSpec(
+        name=str(name),
+        model=str(model),
+        version=version,
+        policy=policy,
+        force=force,
+        by=by,
+        log=log or (before.log if before else LoggedColumns()),
+        scale=scale or (before.scale if before else ScaleSpec()),
+    )
 
 
 def promote(present: Endpoint | None, name: Name, *, by: str, reason: str) -> EndpointSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ class Options:
     revision: str
     model_version: str
     port: int
-    """Port on 127.0.0.1; 0 takes a free one, which the start line names."""
+    """Port; 0 takes a free one, which the start line names."""
+    host: str = "127.0.0.1"
+    """The one address that it listens on: this computer's own, or a pod's."""
     waiting: int = 1024
     """Requests admitted at a time, however short they are."""
     wait_seconds: float = 1.0
@@ -67,7 +70,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m mlplat.serving", description="Serve one model on 127.0.0.1.")
+    parser = argparse.ArgumentParser(prog="python -m mlplat.serving", description="Serve one model.")
     add = parser.add_argument
     add("--bundle", type=Path, required=True, help="folder of the model")
     add("--digest", required=True, help="digest that the folder has to have, sha256:…")
@@ -75,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--revision", required=True, help="revision of the endpoint")
     add("--model-version", required=True, help="version of the model in the registry")
     add("--port", type=_at_least(0), required=True, help="port; 0 takes a free one")
+    add("--host", type=_address, default=Options.host, help="the one address to listen on (%(default)s)")
     add("--waiting", type=_at_least(1), default=Options.waiting, help="requests admitted at a time (%(default)s)")
     add("--wait-seconds", type=_above(0), default=Options.wait_seconds, help="longest expected wait (%(default)s)")
     add("--connections", type=_at_least(1), default=Options.connections, help="connections at a time (%(default)s)")
@@ -93,6 +97,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--log-hash", action="append", default=[], metavar="COLUMN", help="log a column's keyed hash only")
     add("--log-key", type=Path, help="file with the key of the hashes")
     return parser
+
+
+def _address(text: str) -> str:
+    """Read an address of one interface; all of them at once would be open to whoever reaches any."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"`{text}` is no IP address") from None
+    if address.is_unspecified:
+        raise argparse.ArgumentTypeError(f"`{text}` is every address of the computer: name one")
+    return str(address)
 
 
 def _at_least(least: int) -> type[int]:

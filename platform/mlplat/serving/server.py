@@ -61,9 +61,9 @@ def serve(options: Options) -> None:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(SWITCH_SECONDS)
-    bound = _bind(options.port)
-    host, port = bound.getsockname()
-    print(_start_line(server, options, f"http://{host}:{port}"), file=sys.stderr, flush=True)  # noqa: T201 - its log
+    bound = _bind(options.host, options.port)
+    host = f"[{options.host}]" if bound.family == socket.AF_INET6 else options.host
+    print(_start_line(server, options, f"http://{host}:{bound.getsockname()[1]}"), file=sys.stderr, flush=True)  # noqa: T201 - its log
     _run(_serve(server, bound, options))
 
 
@@ -129,15 +129,16 @@ def _log(
         raise MlplatError(f"{options.log_dir}: the prediction log cannot be kept there: {error.strerror}") from error
 
 
-def _bind(port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _bind(host: str, port: int) -> socket.socket:
+    # Pods of some clusters have addresses of version 6 alone.
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind(("127.0.0.1", port))
+        bound.bind((host, port))
     except OSError as error:
         bound.close()
         hint = f"`ss -ltnp 'sport = :{port}'` names the program that has it"
-        raise MlplatError(f"port {port} on 127.0.0.1 cannot be had: {error.strerror}", hint=hint) from error
+        raise MlplatError(f"port {port} on {host} cannot be had: {error.strerror}", hint=hint) from error
     bound.listen(BACKLOG)
     bound.set_inheritable(False)
     return bound

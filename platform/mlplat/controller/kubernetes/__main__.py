@@ -1,0 +1,96 @@
+"""`python -m mlplat.controller.kubernetes --settings FILE`: the controller's process in its pod."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import FrameType
+
+from mlplat.cluster import Cluster
+from mlplat.controller.kubernetes import loop
+from mlplat.errors import MlplatError
+
+LAST_SECONDS = 5.0
+"""That a pass has to end after SIGTERM, before it is left where it is."""
+LOST = 3
+"""Exit code of a controller that lost its lease: it ends at once, and is started again to wait for the next one."""
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT, or until another controller may have begun."""
+    options = _parser().parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("mlplat").setLevel(logging.INFO)
+    stop = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.setitimer(signal.ITIMER_REAL, LAST_SECONDS)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGALRM, _leave)
+    try:
+        with _cluster(options.context) as cluster, tempfile.TemporaryDirectory(prefix="mlplat-models-") as models:
+            # A name that no other run has: an older process of the same pod holds nothing in ours.
+            holder = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+            kept = loop.run(
+                cluster,
+                options.settings,
+                host=options.host,
+                holder=holder,
+                models=Path(models),
+                stop=stop,
+                leave=lambda: os._exit(LOST),
+            )
+    except MlplatError as error:
+        sys.exit(_told(error.told(), error.exit_code))
+    except OSError as error:
+        sys.exit(_told(str(error), 1))
+    sys.exit(0 if kept else LOST)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mlplat.controller.kubernetes", description="Reconcile the endpoints of a cluster."
+    )
+    parser.add_argument("--settings", type=Path, required=True, help="JSON file that `mlplat up` writes")
+    parser.add_argument(
+        "--host",
+        default=_address(),
+        help="the one address of /health and /metrics; the pod's, or this computer's own",
+    )
+    parser.add_argument("--context", help="context of the kubeconfig, outside of the cluster")
+    return parser
+
+
+def _address() -> str:
+    if given := os.environ.get("POD_IP"):
+        return given
+    # In a pod its name has its address, by /etc/hosts.
+    return socket.gethostbyname(socket.gethostname()) if "KUBERNETES_SERVICE_HOST" in os.environ else "127.0.0.1"
+
+
+def _cluster(context: str | None) -> Cluster:
+    return Cluster.of_context(context) if context else Cluster.of_pod()
+
+
+def _told(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201 - its log
+    return code
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    # Whatever is waited for, the next controller goes on from the documents.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
