@@ -1,0 +1,102 @@
+"""A flow compiled for a cluster comes to what the same flow comes to on this computer.
+
+The platform is real, and so are the compiler, the commands and the model; the bucket is moto's, and the pods are
+processes. Argo itself is not run here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+import argo
+from commands import Mlplat
+from mlplat.manifests import pipeline
+from mlplat.runs import compiled
+from mlplat.runs.compiled import Storage
+from mlplat.spec.pipelines import PipelineSpec
+
+from .test_journey import Project, _settings, shop
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not argo.possible(), reason="steps need root, for the folder at the path of their pods"),
+]
+UNTIL = "2024-05-20"
+KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[Storage]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    boto3.client("s3", endpoint_url=endpoint, **KEYS).create_bucket(Bucket="pipelines")
+    yield Storage("s3://pipelines/team/metaflow", endpoint, access_key="test", secret_key="test")  # noqa: S106
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def project(platform: Mlplat) -> Project:
+    data = shop(platform.folder / "piped.csv")
+    platform.run("new", "piped", "--defaults", "--set", f"data={data}", "--set", "target=bought", "--set", "time=seen")
+    made = Project(platform, platform.folder / "piped", "piped/bought")
+    _settings(made.folder, family="linear")
+    return made
+
+
+def test_a_compiled_flow_comes_to_what_the_flow_comes_to_here(
+    project: Project, storage: Storage, tmp_path: Path
+) -> None:
+    here = project.train("--until", UNTIL)
+    made = compiled.compile_flow(
+        project.folder, Path(sys.executable), "train", title="piped", storage=storage, namespace="team", retries=2
+    )
+    addresses = project.platform.run("outputs", "--json").json()
+    site = pipeline.Site(
+        "team", "piped", "registry.example.com/piped@sha256:" + "0" * 64,
+        variables={
+            "MLFLOW_TRACKING_URI": addresses["endpoints"]["tracking"],
+            "METAFLOW_SKIP_INSTALL_DEPENDENCIES": "1",
+        },
+    )  # fmt: skip
+    workflow = argo.Workflow(
+        pipeline.template(made, site, PipelineSpec(), flow="train"),
+        "piped-train-1",
+        tmp_path,
+        _variables(project, storage, tmp_path / "result.json"),
+        {"until": UNTIL},
+    )
+    workflow.run()
+    there = json.loads((tmp_path / "result.json").read_text())
+    assert there["split"] == here["split"]
+    assert there["metrics"] == here["metrics"]
+    # The second is judged against the first, and is no better.
+    assert (here["status"], there["status"]) == ("registered", "registered")
+
+
+def _variables(project: Project, storage: Storage, result: Path) -> dict[str, str]:
+    """Return what a pod has of its image and of its platform."""
+    known: dict[str, Any] = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(project.folder / "src"),
+        "METAFLOW_S3_ENDPOINT_URL": storage.endpoint,
+        "AWS_ACCESS_KEY_ID": storage.access_key,
+        "AWS_SECRET_ACCESS_KEY": storage.secret_key,
+        "AWS_DEFAULT_REGION": storage.region,
+        "MLPLAT_RESULT": str(result),
+        "MLPLAT_PLATFORM": "tests",
+        "MLPLAT_STACK": "local",
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+    return {name: str(value) for name, value in known.items()}
