@@ -100,11 +100,13 @@ class Connection:
     gateway: str
     """URL under which endpoints answer: `<gateway>/endpoints/<project>/<name>/predict`."""
     store: str
-    """Where endpoint documents are kept: `sqlite:///<absolute path>`."""
+    """Where endpoint documents are kept: `sqlite:///<absolute path>`, or `kubernetes:<context>` of a kubeconfig."""
     clock: str | None = None
     mlplat: str = mlplat.__version__
     """Version of mlplat that wrote it."""
     version: int = 1
+    namespaces: dict[str, str] = field(default_factory=dict)
+    """On a cluster, the namespace of each project, which is its team's."""
 
     @staticmethod
     def path(platform: str, stack: str) -> Path:
@@ -116,8 +118,12 @@ class Connection:
         path = self.path(self.platform, self.stack)
         return path.is_file() and path.read_bytes() == self._text().encode()
 
+    def document(self) -> dict[str, Any]:
+        """Return it as it is written. One without namespaces is as every version of mlplat reads it."""
+        return {name: value for name, value in asdict(self).items() if name != "namespaces" or value}
+
     def _text(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return json.dumps(self.document(), indent=2) + "\n"
 
     def write(self) -> bool:
         """Write it for projects to find; tell whether it changed."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mlplat.contracts import Connection
@@ -35,3 +37,12 @@ def test_a_document_that_does_not_hold_is_refused(text: str, said: str) -> None:
     Connection.path("mlplat", "local").write_text(text)
     with pytest.raises(MlplatError, match=said):
         Connection.read("mlplat", "local")
+
+
+def test_namespaces_are_written_where_there_are_some_and_older_documents_are_read() -> None:
+    assert "namespaces" not in MADE.document()
+    MADE.write()
+    assert Connection.read("mlplat", "local").namespaces == {}
+    placed = replace(MADE, stack="staging", target="kubernetes", namespaces={"flights": "aviation"})
+    placed.write()
+    assert Connection.read("mlplat", "staging") == placed

@@ -23,6 +23,7 @@ GROUPS = {
         "open": "Open a service's pages in the browser",
         "state": "See, mend and move what a stack's engine knows",
         "doctor": "Find what is wrong here, and say the mend",
+        "images": "Build, push and lock the images that a cluster runs",
         "cost": "Show what a stack costs a month, before anything is made",
         "aws": "Ask for an AWS account's rights, cluster and leftovers",
         "explain": "Say what a key of a stack file or of mlplat.yaml means",

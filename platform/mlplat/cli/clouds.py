@@ -47,13 +47,14 @@ def down(
     if not endings.counted(resources, ending.goes):
         say("there is nothing to end" + (": what holds data stays, `--delete-data` removes it" if ending.stays else ""))
         return 0
-    _show(resources, ending)
-    _agree(spec, ending, yes=yes, confirm=confirm, delete_data=delete_data)
+    show(resources, ending)
+    agree(spec, ending, yes=yes, confirm=confirm, delete_data=delete_data)
     _end(found, ending, delete_data=delete_data, skip_drain=skip_drain)
     return _leftovers(found, delete_data=delete_data)
 
 
-def _show(resources: list[dict[str, Any]], ending: Ending) -> None:
+def show(resources: list[dict[str, Any]], ending: Ending) -> None:
+    """Say what would go, and what would stay."""
     from mlplat.engine import ending as endings
 
     say(f"  ends    {_listed(endings.counted(resources, ending.goes))}")
@@ -69,7 +70,7 @@ def _listed(counted: Mapping[str, int]) -> str:
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
-def _agree(spec: PlatformSpec, ending: Ending, *, yes: bool, confirm: str | None, delete_data: bool) -> None:
+def agree(spec: PlatformSpec, ending: Ending, *, yes: bool, confirm: str | None, delete_data: bool) -> None:
     """Ask: for what is protected, and for data, by the platform's name, which no habit types."""
     grave = delete_data or bool(ending.guarded)
     if not grave and not yes:

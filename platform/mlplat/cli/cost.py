@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlplat.cli import footprint
 from mlplat.cli.console import emit_json, say, table
 from mlplat.cli.options import json_option, stack_option
+from mlplat.errors import UsageError
 
 if TYPE_CHECKING:
     from mlplat.spec.platform import PlatformSpec
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 def command(stack: str, against: str | None, live: bool, every: bool, as_json: bool) -> int:
     """Show what a stack costs a month in USD: idle, and at full use day and night.
 
+    A cluster that is there already costs what its keeper pays: for the target `kubernetes`, what the platform's own
+    pods ask of it is shown instead.
+
     Prices are list prices, dated and with their source (`--json`), of us-east-1 unless `--live` asks AWS. What is paid
     by volume counts as far as `cost.volumes` in the stack file says how much it will be.
 
@@ -36,23 +41,38 @@ def command(stack: str, against: str | None, live: bool, every: bool, as_json: b
     Example:
       mlplat cost -s prod
       mlplat cost -s prod --against main
+      mlplat cost -s staging --all
     """
     from mlplat.spec.platform import read_stack
     from mlplat.targets.aws.cost import difference, estimate
 
     spec, path = read_stack(stack, Path.cwd())
+    if spec.target == "kubernetes":
+        _refuse_prices(stack, live=live, against=against)
+        footprint.show(footprint.of(spec), every=every, as_json=as_json)
+        return 0
     prices = _live(spec) if live else None
     found = estimate(spec, prices)
     changes = None
     if against is not None:
         changes = difference(estimate(_other(against, path), prices), found)
     if as_json:
-        emit_json(_json(found, changes))
+        emit_json({**_json(found, changes), "requests": footprint.document(footprint.of(spec))})
     else:
         _show(found, every=every)
+        footprint.explain(footprint.of(spec))
         if changes is not None:
             _show_changes(changes, str(against))
     return 1 if found.unknown or _over(found) else 0
+
+
+def _refuse_prices(stack: str, *, live: bool, against: str | None) -> None:
+    for option, given in {"--live": live, "--against": against is not None}.items():
+        if given:
+            raise UsageError(
+                f"`{option}` is about prices, and what the cluster of `{stack}` costs is known to its keeper",
+                hint=f"leave it out: `mlplat cost -s {stack}` shows what the platform asks of it",
+            )
 
 
 def _live(spec: PlatformSpec) -> Any:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlplat.labels import Name
     from mlplat.spec.privacy import LoggedColumns
     from mlplat.spec.rollout import RolloutPolicy
+    from mlplat.spec.scale import ScaleSpec
 
 
 @click.command()
@@ -61,10 +62,10 @@ def command(
     name = of if endpoint_name is None else _endpoint(endpoint_name, of)
     force = _force(forced, reason)
     wanted = number or _candidate(where, of)
-    policy, log, by = _policy(where, strategy), _log(where, of), endpoints.user()
+    policy, log, scale, by = _policy(where, strategy), _log(where, of), _scale(where, of), endpoints.user()
 
     def wish(present: Endpoint | None) -> EndpointSpec:
-        return wishes.deploy(name, of, wanted, policy, by=by, force=force, log=log, present=present)
+        return wishes.deploy(name, of, wanted, policy, by=by, force=force, log=log, scale=scale, present=present)
 
     with where.store() as store:
         after = follow.last_event(store, name)
@@ -80,7 +81,8 @@ def command(
         raise RefusedError(f"{name}: {outcome.text}", hint=_next(final.status.phase, name))
     else:
         say(f"{name}: {outcome.text}")
-        say(f"it answers on {where.address(name)}/predict")
+        if where.connection.gateway:
+            say(f"it answers on {where.address(name)}/predict")
 
 
 def _next(phase: str, name: Name) -> str:
@@ -122,6 +124,17 @@ def _log(where: endpoints.Place, model: Name) -> LoggedColumns | None:
     return project.prediction_log
 
 
+def _scale(where: endpoints.Place, model: Name) -> ScaleSpec | None:
+    """Return what the model's own project says of its servers; None in any other folder."""
+    project = where.project
+    if project is None or (project.project, project.model) != (model.project, model.name):
+        return None
+    scale = project.serving.scale
+    if not scale.is_default and where.connection.store.startswith("sqlite:"):
+        say("`serving.scale` in mlplat.yaml is for clusters: on this computer one server takes what it needs")
+    return scale
+
+
 def _candidate(where: endpoints.Place, model: Name) -> str:
     """Return the version that waits to be served: the registry's challenger, or the newest one."""
     from pathlib import Path
@@ -130,6 +143,6 @@ def _candidate(where: endpoints.Place, model: Name) -> str:
 
     from mlplat.controller.registry import MlflowRegistry
 
-    with httpx.Client(trust_env=False) as http:
-        registry = MlflowRegistry(where.connection.tracking, Path(), http)
+    with where.reach(where.connection.tracking) as tracking, httpx.Client(trust_env=False) as http:
+        registry = MlflowRegistry(tracking, Path(), http)
         return registry.alias(model, "challenger") or registry.latest(model)

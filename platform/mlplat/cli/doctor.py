@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlplat.cli import running
 from mlplat.cli.console import emit_json, progress, say, table
 from mlplat.cli.options import json_option, stack_option
 from mlplat.errors import MlplatError
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 @stack_option
 @json_option
 def command(stack: str, as_json: bool) -> int:
-    """Look at everything the platform needs, on this computer or in its account, and say the mend of what is wrong.
+    """Look at everything the platform needs, here, on its cluster or in its account, and say the mend of what is wrong.
+
+    For a stack on a cluster: whether it is the right one, its version, rights, the class of volumes, definitions of
+    add-ons that somebody else keeps, locked images, secrets that people put there, nodes of pools. Whether a network
+    enforces policies no cluster tells; what is known of it is said.
 
     For a stack on AWS: credentials, rights, region, quotas, whether the zones have the machines, names that a lost
     state left behind, whether state and cluster can be reached from here, and the cost. Quotas, offerings and capacity
@@ -37,7 +42,7 @@ def command(stack: str, as_json: bool) -> int:
     from mlplat.spec.platform import read_stack
 
     spec, path = read_stack(stack, Path.cwd())
-    findings = _local(spec, stack) if spec.target == "local" else _account(spec, stack, path)
+    findings = _findings(spec, stack, path)
     wrong = [finding for finding in findings if not finding.ok]
     if as_json:
         emit_json([asdict(finding) for finding in findings])
@@ -49,7 +54,11 @@ def command(stack: str, as_json: bool) -> int:
     return 1 if wrong else 0
 
 
-def _local(spec: PlatformSpec, stack: str) -> list[Finding]:
+def _findings(spec: PlatformSpec, stack: str, path: Path | None) -> list[Finding]:
+    if spec.target == "kubernetes":
+        return running.findings(spec, stack, path)
+    if spec.target == "aws":
+        return _account(spec, stack, path)
     from mlplat.targets.local.doctor import examine
 
     return examine(spec, stack)

@@ -25,14 +25,16 @@ LEFT = "what has not ended yet may go on; `mlplat status` shows it, `mlplat down
 @click.option("--delete-data", is_flag=True, help="Remove runs, models, logs and endpoints as well.")
 @yes_option
 @wait_option
-@click.option("--skip-drain", is_flag=True, help="On a cloud: leave alone what runs on the cluster, or is stuck there.")
-@click.option("--confirm", metavar="NAME", help="On a cloud: the platform's name, where nobody can be asked for it.")
+@click.option("--skip-drain", is_flag=True, help="On a cluster, a cloud: do not wait for what runs there, or is stuck.")
+@click.option(
+    "--confirm", metavar="NAME", help="On a cluster, a cloud: the platform's name, where nobody can be asked."
+)
 def command(stack: str, delete_data: bool, yes: bool, wait: float, skip_drain: bool, confirm: str | None) -> int | None:
     """End the platform's processes, endpoints' included; data stays unless you say otherwise.
 
-    On a cloud it is the whole platform: first what runs on its cluster, then the cluster and all below it. What holds
-    data stays, and the next `up` goes on with it; a database leaves a last snapshot. Exits with 1 where the account
-    still holds something that nobody knows.
+    On a cluster it is the whole platform: endpoints first, while their controller lives, then all that `up` has made.
+    On a cloud, then the cluster and all below it too. What holds data stays, and the next `up` goes on with it; a
+    database leaves a last snapshot. Exits with 1 where the cluster or the account still holds something.
 
     \b
     Example:
@@ -46,14 +48,13 @@ def command(stack: str, delete_data: bool, yes: bool, wait: float, skip_drain: b
 
     spec, path = read_stack(stack, Path.cwd())
     if path and spec.target != "local":
-        from mlplat.cli import clouds
+        from mlplat.cli import clouds, clusterdown
 
+        end = clusterdown.down if spec.target == "kubernetes" else clouds.down
         with in_order(LEFT):
-            return clouds.down(
-                spec, stack, path, yes=yes, confirm=confirm, delete_data=delete_data, skip_drain=skip_drain
-            )
+            return end(spec, stack, path, yes=yes, confirm=confirm, delete_data=delete_data, skip_drain=skip_drain)
     if skip_drain or confirm:
-        raise UsageError("`--skip-drain` and `--confirm` are for a platform on a cloud")
+        raise UsageError("`--skip-drain` and `--confirm` are for a platform on a cluster or a cloud")
     state = state_folder(spec, stack)
     if delete_data:
         _ask(state, yes)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from mlplat.contracts import Connection
     from mlplat.controller.document import Endpoint, Event
     from mlplat.controller.follow import Outcome
-    from mlplat.controller.store import SqliteStore, Wish
+    from mlplat.controller.kubernetes.store import KubernetesStore
+    from mlplat.controller.store import SqliteStore, Store, Wish
     from mlplat.labels import Name
     from mlplat.spec.project import ProjectSpec
 
@@ -41,16 +42,30 @@ class Place:
     def name(self, text: str | None) -> Name:
         """Return the endpoint or model that `text` names; without it, the project's own.
 
-        Raises `UsageError` where neither says it.
+        Raises `UsageError` where neither says it, `RefusedError` for a project that has no place on the cluster.
         """
         from mlplat.errors import UsageError
         from mlplat.labels import Name
 
         if text is not None:
-            return Name.parse(text, project=self.project.project if self.project else None)
+            return self._placed(Name.parse(text, project=self.project.project if self.project else None))
         if self.project is None:
             raise UsageError("no endpoint was named", hint="write it as `project/name`, or go to a project's folder")
-        return Name(self.project.project, self.project.model)
+        return self._placed(Name(self.project.project, self.project.model))
+
+    def _placed(self, name: Name) -> Name:
+        from mlplat.controller.stores import entry
+        from mlplat.errors import RefusedError
+
+        here = self.connection
+        if entry(here.store) and name.project not in here.namespaces:
+            raise RefusedError(
+                f"the project `{name.project}` belongs to no team of `{here.platform}` on the stack `{here.stack}`, so"
+                " it has no namespace there",
+                hint=f"the platform's keepers add it to `teams.<team>.projects` of the stack file; `mlplat up -s"
+                f" {here.stack}` then writes it down here as well",
+            )
+        return name
 
     @property
     def clock(self) -> Clock:
@@ -60,12 +75,26 @@ class Place:
         return Clock.parse(self.connection.clock) if self.connection.clock else Clock()
 
     @contextlib.contextmanager
-    def store(self) -> Iterator[SqliteStore]:
+    def store(self) -> Iterator[SqliteStore | KubernetesStore]:
         """Open the endpoint documents."""
-        from mlplat.controller.store import SqliteStore
+        from mlplat.controller.stores import opened
 
-        with SqliteStore.open(self.connection.store, create=False) as store:
+        with opened(self.connection.store, self.connection.namespaces) as store:
             yield store
+
+    @contextlib.contextmanager
+    def reach(self, url: str) -> Iterator[str]:
+        """Yield the address by which `url` is reached from here: what only the cluster reaches, by a forwarded port."""
+        from mlplat.controller.stores import entry
+
+        into = entry(self.connection.store)
+        if into is None:
+            yield url
+            return
+        from mlplat.targets.kubernetes.forward import forwarded
+
+        with into.cluster() as cluster, forwarded(cluster, url) as address:
+            yield address
 
     def address(self, name: Name) -> str:
         """Return the URL under which an endpoint answers."""
@@ -80,7 +109,7 @@ def place(stack: str) -> Place:
     return Place(Connection.read(project.platform if project else DEFAULT_PLATFORM, stack), project)
 
 
-def existing(store: SqliteStore, name: Name) -> Endpoint:
+def existing(store: Store, name: Name) -> Endpoint:
     """Return an endpoint. Raises `RefusedError` when there is none."""
     from mlplat.controller.wishes import no_endpoint
 
@@ -98,7 +127,7 @@ def user() -> str:
         return "somebody without a name"
 
 
-def wish(where: Place, store: SqliteStore, name: Name, make: Wish, text: str) -> Endpoint:
+def wish(where: Place, store: Store, name: Name, make: Wish, text: str) -> Endpoint:
     """Put a wish in place, and say it in the history."""
     from mlplat.controller.document import Event
 
@@ -106,7 +135,7 @@ def wish(where: Place, store: SqliteStore, name: Name, make: Wish, text: str) ->
     return store.wish(name, make, event)
 
 
-def watch(store: SqliteStore, wished: Endpoint, *, after: int, timeout: float | None) -> Outcome:
+def watch(store: Store, wished: Endpoint, *, after: int, timeout: float | None) -> Outcome:
     """Show what happens to a wish until it has an outcome.
 
     Raises `NotReadyError` after `timeout` seconds, `click.Abort` on Ctrl-C; the wish stays either way.

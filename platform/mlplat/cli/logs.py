@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mlplat.cli.options import refuse_elsewhere, stack_option
+from mlplat.cli.options import stack_option
 from mlplat.errors import UsageError
 
 POLL_SECONDS = 0.2
@@ -23,16 +23,23 @@ POLL_SECONDS = 0.2
 def command(service: str, stack: str, follow: bool, lines: int) -> None:
     """Print the log of SERVICE: one of the platform's, or a model's revision as `mlplat status` names it.
 
+    On a cluster SERVICE is one of the platform's, a job of one, `gateway`, or an endpoint as `project/name`.
+
     \b
     Example:
       mlplat logs tracking
       mlplat logs controller -f
+      mlplat logs flights/late -s staging
     """
     from mlplat.spec.platform import read_stack
     from mlplat.targets.local.folders import log_file, state_folder
 
     spec, _ = read_stack(stack, Path.cwd())
-    refuse_elsewhere(spec, "logs")
+    if spec.target != "local":
+        from mlplat.cli import pages
+
+        pages.logs(spec, stack, service, lines=lines, follow=follow)
+        return
     state = state_folder(spec, stack)
     known = _known(state)
     if service not in known:

@@ -1,45 +1,71 @@
-"""`mlplat open`: a service's pages in the browser."""
+"""`mlplat open`: a service's pages in the browser; those on a cluster by a forwarded port."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from mlplat.cli.console import say
-from mlplat.cli.options import refuse_elsewhere, stack_option
+from mlplat.cli.console import emit_json, say
+from mlplat.cli.options import json_option, stack_option
 from mlplat.errors import MlplatError, UsageError
+
+if TYPE_CHECKING:
+    from mlplat.spec.platform import PlatformSpec
 
 
 @click.command()
 @click.argument("service", default="tracking")
 @stack_option
 @click.option("--print", "only_print", is_flag=True, help="Print the address, and open nothing.")
-def command(service: str, stack: str, only_print: bool) -> None:
+@click.option("--port", type=click.IntRange(1, 65_535), help="On a cluster: port of this computer, instead of any.")
+@json_option
+def command(service: str, stack: str, only_print: bool, port: int | None, as_json: bool) -> None:
     """Open the pages of SERVICE in the browser, and print their address.
+
+    On a cluster nobody outside of it reaches them: a port of this computer is forwarded until Ctrl-C, and its address
+    printed. SERVICE is then `tracking`, `grafana`, `prometheus`, `alertmanager`, `workflows`, `costs` or `gateway`.
 
     \b
     Example:
       mlplat open tracking
       mlplat open tracking --print
+      mlplat open grafana -s staging --port 3000
     """
-    from mlplat import services
     from mlplat.spec.platform import read_stack
-    from mlplat.targets.local.install import is_installed
-    from mlplat.targets.local.ports import assigned
-    from mlplat.targets.local.ready import address, is_ready
 
     spec, _ = read_stack(stack, Path.cwd())
-    refuse_elsewhere(spec, "open")
+    if spec.target != "local":
+        from mlplat.cli import pages
+
+        pages.forward(spec, stack, service, port=port or 0, as_json=as_json)
+        return
+    if port:
+        raise UsageError("`--port` is for a platform on a cluster", hint="`mlplat explain ports` says who chooses here")
+    url = _local(spec, stack, service)
+    if as_json:
+        emit_json({"service": service, "url": url})
+    else:
+        click.echo(url)
+    if not only_print and not _browse(url):
+        say("no browser could be opened here")
+
+
+def _local(spec: PlatformSpec, stack: str, service: str) -> str:
+    from mlplat import services
+    from mlplat.targets.local.install import is_installed
+    from mlplat.targets.local.ports import assigned
+    from mlplat.targets.local.ready import Answering, address, is_ready
+
     paged = {each.name: each for each in services.of(assigned(spec, stack)) if each.pages is not None}
     if service not in paged:
         raise UsageError(f"`{service}` has no pages", hint=f"these have: {', '.join(paged)}")
-    if not (is_installed(spec, stack) and is_ready(paged[service])):
+    # Whatever has pages here is asked by HTTP.
+    asked = cast("Answering", paged[service])
+    if not (is_installed(spec, stack) and is_ready(asked)):
         raise MlplatError(f"`{service}` does not answer", hint=f"`mlplat up -s {stack}` starts it")
-    url = address(paged[service]) + (paged[service].pages or "")
-    click.echo(url)
-    if not only_print and not _browse(url):
-        say("no browser could be opened here")
+    return address(paged[service]) + (paged[service].pages or "")
 
 
 def _browse(url: str) -> bool:

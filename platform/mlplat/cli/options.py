@@ -11,7 +11,6 @@ import click
 from mlplat.errors import UsageError
 
 if TYPE_CHECKING:
-    from mlplat.spec.platform import PlatformSpec
     from mlplat.spec.project import ProjectSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,15 +56,6 @@ def project_option(function: F) -> F:
         default=None,
         help="The project's folder, instead of this one or the nearest above it.",
     )(function)
-
-
-def refuse_elsewhere(spec: PlatformSpec, verb: str) -> None:
-    """Raise `UsageError` for a verb that looks at this computer's processes, on a platform that has none here."""
-    if spec.target != "local":
-        raise UsageError(
-            f"`mlplat {verb}` is for a platform on this computer, and `{spec.name}` is on the target `{spec.target}`",
-            hint="`mlplat status` and `mlplat outputs` say what it has there",
-        )
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, str]:

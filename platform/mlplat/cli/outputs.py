@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mlplat.cli import standing
+from mlplat.cli import running, standing
 from mlplat.cli.console import emit_json, table
 from mlplat.cli.options import json_option, stack_option
 from mlplat.errors import MlplatError
@@ -29,6 +29,9 @@ def command(stack: str, as_json: bool) -> None:
     from mlplat.targets.local.install import is_installed, platform
 
     spec, path = read_stack(stack, Path.cwd())
+    if spec.target == "kubernetes":
+        running.outputs(spec, stack, as_json=as_json)
+        return
     if path and spec.target != "local":
         standing.outputs(spec, stack, path, as_json=as_json)
         return
@@ -36,6 +39,6 @@ def command(stack: str, as_json: bool) -> None:
         raise MlplatError(f"the platform `{spec.name}` was never stood up here", hint=f"`mlplat up -s {stack}` does")
     made = platform(spec, stack)
     if as_json:
-        emit_json({**asdict(made), "connection": asdict(Connection.read(spec.name, stack))})
+        emit_json({**asdict(made), "connection": Connection.read(spec.name, stack).document()})
         return
     table([*sorted(made.endpoints.items()), ("connection", Connection.path(spec.name, stack))], ["output", "value"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from mlplat.cli import endpoints
 from mlplat.cli.console import emit_json
 from mlplat.cli.options import json_option, stack_option
-from mlplat.errors import MlplatError, NotReadyError, UnreachableError, UsageError
+from mlplat.errors import MlplatError, NotReadyError, RefusedError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from mlplat.bundle import Contract
@@ -37,6 +38,9 @@ def command(endpoint: str | None, *, data: str | None, example: bool, stack: str
     Rows are objects by column: one, a list, or {"rows": […]}; or a table with a head. Prints one prediction a line as
     JSON; with --json the whole answers, which name the version and the revision that gave them.
 
+    On a cluster the caller is known by the key in MLPLAT_API_KEY, or by the token in MLPLAT_TOKEN. A gateway without an
+    address outside of it is reached by a forwarded port.
+
     \b
     Example:
       mlplat predict --example
@@ -45,6 +49,11 @@ def command(endpoint: str | None, *, data: str | None, example: bool, stack: str
     """
     where = endpoints.place(stack)
     name = where.name(endpoint)
+    if not where.connection.gateway:
+        raise NotReadyError(
+            f"the gateway of `{where.connection.platform}` had no address when `up` ended",
+            hint=f"`mlplat status -s {stack}` shows whether it has one now; `mlplat up -s {stack}` then writes it down",
+        )
     with where.store() as store:
         found = endpoints.existing(store, name)
     contract = _contract(found)
@@ -53,7 +62,8 @@ def command(endpoint: str | None, *, data: str | None, example: bool, stack: str
     if not example and data is None and sys.stdin.isatty():
         raise UsageError("no rows were given", hint="add `--data FILE`, `--data -` for standard input, or `--example`")
     rows = _examples(found, contract) if example else _read(data or "-", contract)
-    answers = list(_ask(f"{where.address(name)}/predict", rows))
+    with where.reach(f"{where.address(name)}/predict") as url:
+        answers = list(_ask(url, rows, _caller()))
     if as_json:
         emit_json(answers[0] if len(answers) == 1 else answers)
         return
@@ -139,10 +149,16 @@ def _cell(text: str | None, kind: str | None) -> Any:
     return text
 
 
-def _ask(url: str, rows: Rows) -> Iterator[Mapping[str, Any]]:
+def _caller() -> dict[str, str]:
+    """Return the headers by which a gateway knows who calls, of what the environment holds."""
+    key, token = os.environ.get("MLPLAT_API_KEY"), os.environ.get("MLPLAT_TOKEN")
+    return {**({"x-api-key": key} if key else {}), **({"authorization": f"Bearer {token}"} if token else {})}
+
+
+def _ask(url: str, rows: Rows, caller: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
     import httpx
 
-    with httpx.Client(trust_env=False, timeout=SECONDS) as http:
+    with httpx.Client(trust_env=False, timeout=SECONDS, headers=dict(caller)) as http:
         for start in range(0, len(rows), ROWS_A_REQUEST):
             try:
                 answer = http.post(url, json={"rows": rows[start : start + ROWS_A_REQUEST]})
@@ -154,7 +170,7 @@ def _ask(url: str, rows: Rows) -> Iterator[Mapping[str, Any]]:
 
 
 def _checked(status: int, text: str, start: int, rows: Sequence[Any]) -> Mapping[str, Any]:
-    """Return an answer's document. Raises `UsageError` for rows that were refused, `MlplatError` for other errors."""
+    """Return an answer's document. Raises `UsageError` for refused rows, `RefusedError` for a caller, `MlplatError`."""
     try:
         document = json.loads(text)
     except ValueError:
@@ -162,6 +178,11 @@ def _checked(status: int, text: str, start: int, rows: Sequence[Any]) -> Mapping
     said = document.get("error") if isinstance(document, dict) else None
     if status < 300 and isinstance(document, dict) and "predictions" in document:  # noqa: PLR2004 - HTTP success
         return document
+    if status in (401, 403):
+        raise RefusedError(
+            f"the gateway does not let this caller in ({status}): {said or text.strip() or 'nothing more'}",
+            hint="put the key that the endpoint's team gave you into MLPLAT_API_KEY, or a token into MLPLAT_TOKEN",
+        )
     if status in (400, 413, 422):
         of = f" (rows {start} to {min(start + ROWS_A_REQUEST, len(rows)) - 1})" if len(rows) > ROWS_A_REQUEST else ""
         raise UsageError(f"the rows were refused{of}: {said or text.strip() or status}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlplat.cli import clusters
 from mlplat.cli.console import emit_json, leaves, progress, say, table
 from mlplat.errors import MlplatError, UsageError
 
@@ -58,6 +59,8 @@ def find(spec: PlatformSpec, stack: str, file: Path) -> Stack | None:
 def up(spec: PlatformSpec, stack: str, file: Path, *, preview: bool, yes: bool, as_json: bool) -> None:
     """Bring a stack to what its file says, or only show what that would do."""
     say(f"stack {stack}: {file}, by the engine")
+    clusters.refuse_unlocked(spec, file)
+    clusters.guard(spec, file, write=not preview)
     if preview:
         _show(spec, stack, file, as_json=as_json)
     else:
@@ -94,6 +97,7 @@ def _bring(spec: PlatformSpec, stack: str, file: Path, *, yes: bool, as_json: bo
             with progress(f"standing `{spec.name}` up"):
                 endpoints = found.up(plan, indented)
             say(f"up after {time.monotonic() - started:.1f} s")
+    clusters.connect(spec, stack, file)
     if as_json:
         _emit(seen.changes, endpoints)
     elif endpoints:

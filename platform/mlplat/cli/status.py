@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlplat.cli import standing
+from mlplat.cli import running, standing
 from mlplat.cli.console import emit_json, say, table
 from mlplat.cli.options import json_option, stack_option
 from mlplat.uptime import told
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def command(stack: str, as_json: bool) -> int:
     """Show every service and model revision: whether it runs and is ready, its restarts, memory and address.
 
-    On a cloud's target it shows what the stack holds there, by component.
+    On a cluster it asks the cluster: services, add-ons, the gateway and endpoints. On a cloud's target it shows what
+    the stack holds there, by component, and then, without `--json`, what runs on its cluster.
 
     Exits with 1 when a service of the platform is not ready, or a process runs that nothing keeps.
 
@@ -36,8 +37,12 @@ def command(stack: str, as_json: bool) -> int:
     from mlplat.targets.local.status import status
 
     spec, path = read_stack(stack, Path.cwd())
+    if spec.target == "kubernetes":
+        return running.status(spec, stack, as_json=as_json)
     if path and spec.target != "local":
-        return standing.status(spec, stack, path, as_json=as_json)
+        half_done = standing.status(spec, stack, path, as_json=as_json)
+        has_none = as_json or spec.foundation.only
+        return half_done or (0 if has_none else running.beside(spec, stack))
     rows = status(spec, stack)
     if as_json:
         emit_json([asdict(row) for row in rows])

@@ -115,6 +115,8 @@ class Upstream:
     status: int = 200
     answer: Any = None
     asked: list[tuple[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Of each request, by their names in small letters."""
 
 
 @pytest.fixture
@@ -126,6 +128,7 @@ def upstream(free_port: int) -> Iterator[Upstream]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             said.asked.append((self.path, body))
+            said.headers.append({name.lower(): value for name, value in self.headers.items()})
             predictions = [{"label": False, "probability": 0.25} for _ in body["rows"]]
             default = {"model": "flights/late", "version": "1", "revision": "r1", "predictions": predictions}
             content = json.dumps(default if said.answer is None else said.answer).encode()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from mlplat.contracts import Connection
 
 if TYPE_CHECKING:
     from .conftest import Endpoints, Upstream
@@ -100,3 +103,38 @@ def test_an_endpoint_that_serves_nothing_says_why(endpoints: Endpoints) -> None:
     result = endpoints.run("predict", "flights/late", "--example")
     assert result.exit_code == 1
     assert "serves nothing: the gate refused it" in str(result.exception)
+
+
+def test_a_caller_is_known_by_what_the_environment_holds_and_by_nothing_else(
+    endpoints: Endpoints, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoints.deployed()
+    monkeypatch.delenv("MLPLAT_API_KEY", raising=False)
+    monkeypatch.delenv("MLPLAT_TOKEN", raising=False)
+    assert endpoints.run("predict", "flights/late", "--example").exit_code == 0
+    assert not {"x-api-key", "authorization"} & {*upstream.headers[-1]}
+    monkeypatch.setenv("MLPLAT_API_KEY", "for tests")
+    monkeypatch.setenv("MLPLAT_TOKEN", "a.b.c")
+    assert endpoints.run("predict", "flights/late", "--example").exit_code == 0
+    sent = upstream.headers[-1]
+    assert (sent["x-api-key"], sent["authorization"]) == ("for tests", "Bearer a.b.c")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_caller_who_is_not_let_in_is_told_where_a_key_goes(
+    endpoints: Endpoints, upstream: Upstream, status: int
+) -> None:
+    endpoints.deployed()
+    upstream.status, upstream.answer = status, {"error": "who are you?"}
+    refused = endpoints.run("predict", "flights/late", "--example")
+    assert refused.exit_code == 1
+    assert "who are you?" in str(refused.exception)
+    assert "MLPLAT_API_KEY" in str(getattr(refused.exception, "hint", ""))
+
+
+def test_a_gateway_that_had_no_address_yet_is_told_with_what_writes_it(endpoints: Endpoints) -> None:
+    endpoints.deployed()
+    replace(Connection.read("mlplat", "local"), gateway="").write()
+    refused = endpoints.run("predict", "flights/late", "--example")
+    assert refused.exit_code == 1
+    assert "`mlplat up -s local`" in str(getattr(refused.exception, "hint", ""))
