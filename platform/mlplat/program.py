@@ -51,6 +51,10 @@ def _declare(spec: PlatformSpec) -> Mapping[str, Any]:
         from mlplat.targets.aws import program as aws
 
         return aws.declare(spec, stack, deployment.named())
+    if spec.target == "kubernetes":
+        from mlplat.targets.kubernetes import program as kubernetes
+
+        return kubernetes.declare(spec, stack, deployment.named())
     from mlplat.targets.local import resources
 
     return resources.install(spec, stack).endpoints

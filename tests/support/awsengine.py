@@ -239,7 +239,9 @@ class Platform:
 
     def __init__(self, folder: Path, emulation: Emulation) -> None:
         self.repository = Repository(folder, emulation, identity=None)
-        self.written: dict[str, Any] = {**_own("dev"), "engine": {}}
+        # Somebody else keeps those whose definitions come as files, which nobody here fetches.
+        addons = {"gateway": "adopt", "queues": "adopt"}
+        self.written: dict[str, Any] = {**merged(_own("dev"), {"kubernetes": {"addons": addons}}), "engine": {}}
         self.write()
         told = {name: value for name, value in self.repository.pulumi.env.items() if name not in NOT_OURS}
         self.mlplat = Mlplat(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import capture
+import definitionfiles
+import imagelocks
 from commands import ROOT
 from mlplat import deployment
 from mlplat.contracts import ClusterFoundation
@@ -20,9 +22,32 @@ STACKS = ("dev", "prod")
 TWO: dict[str, dict[str, Any]] = {"prod-foundation": {"only": True}, "prod-platform": {"stack": "prod-foundation"}}
 """The stack `prod` in two, by name: what `foundation` of each says."""
 
-capture.NESTED["pulumi:pulumi:StackReference"] = lambda key, _: {
-    "outputs": {"foundation": {name: capture.token(key, name) for name in ClusterFoundation.__dataclass_fields__}}
+capture.NESTED["kubernetes:gateway.networking.k8s.io/v1:Gateway"] = lambda key, _: {
+    "status": {"addresses": [{"value": capture.token(key, "address")}]}
 }
+LEAVES: dict[str, Any] = {
+    "buckets": ("data", "artifacts", "features", "pipelines", "logs"),
+    "database": {
+        **dict.fromkeys(("endpoint", "port", "master_secret")),
+        "applications": ("tracking", "features", "pipelines"),
+    },
+    "online_store": ("kind", "endpoint", "table_prefix", "key"),
+    "domain": ("name", "zone", "certificate"),
+}
+"""What has leaves of its own in a foundation."""
+capture.NESTED["pulumi:pulumi:StackReference"] = lambda key, _: {
+    "outputs": {
+        "foundation": {name: _leaves(key, name, LEAVES.get(name)) for name in ClusterFoundation.__dataclass_fields__}
+    }
+}
+
+
+def _leaves(key: str, name: str, inner: Any) -> Any:
+    """Return tokens in the form that a foundation's output has."""
+    if not inner:
+        return capture.token(key, name)
+    parts = inner if isinstance(inner, dict) else dict.fromkeys(inner)
+    return {part: _leaves(key, f"{name}_{part}", below) for part, below in parts.items()}
 
 
 def stack_file(stack: str) -> Path:
@@ -45,14 +70,15 @@ def graph(stack: str) -> capture.Graph:
 
 
 def of(written: PlatformSpec, stack: str = "dev", identity: str = DEPLOYMENT, **config: Any) -> capture.Graph:
-    """Return what the program declares for any platform."""
-    return capture.run(
-        functools.partial(run, guarded=False),
-        stack=stack,
-        config={
-            KEY: json.loads(written.model_dump_json(exclude_unset=True)),
-            deployment.KEY: identity,
-            "pulumi:disable-default-providers": ["*"],
-            **config,
-        },
-    )
+    """Return what the program declares for any platform whose images are locked, and definitions kept."""
+    with imagelocks.given(written), definitionfiles.given():
+        return capture.run(
+            functools.partial(run, guarded=False),
+            stack=stack,
+            config={
+                KEY: json.loads(written.model_dump_json(exclude_unset=True)),
+                deployment.KEY: identity,
+                "pulumi:disable-default-providers": ["*"],
+                **config,
+            },
+        )

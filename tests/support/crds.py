@@ -22,7 +22,9 @@ def problems(document: dict[str, Any]) -> list[str]:
         f"{'.'.join(str(part) for part in error.absolute_path)}: {error.message}"
         for error in jsonschema.Draft202012Validator(schema).iter_errors(document)
     ]
-    return [*broken, *_unknown(document.get("spec", {}), schema["properties"]["spec"], "spec")]
+    # Not all kinds keep their fields under `spec`: a priority class has its value beside it.
+    own = {key: value for key, value in document.items() if key not in ("apiVersion", "kind", "metadata", "status")}
+    return [*broken, *(each.removeprefix(".") for each in _unknown(own, schema, ""))]
 
 
 def _folder() -> Path:

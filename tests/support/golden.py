@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import awsprogram
+import clusterprogram
 from capture import Graph
 from commands import ROOT
 from mlplat.spec.platform import PlatformSpec
@@ -36,6 +37,7 @@ GRAPHS: Mapping[str, Callable[[], Graph]] = {
     "prod": lambda: awsprogram.graph("prod"),
     FOUNDATION: lambda: awsprogram.of(apart(only=True), FOUNDATION),
     "prod-platform": lambda: awsprogram.of(apart(stack=FOUNDATION), "prod"),
+    "staging": lambda: clusterprogram.graph("staging"),
 }
 """What is written, by the name of its file."""
 

@@ -20,6 +20,10 @@ Hostname = Annotated[str, StringConstraints(pattern=r"^(\*\.)?([a-z0-9]([-a-z0-9
 Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
 Registry = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?(/[a-z0-9._-]+)*$")]
+BaseImage = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9./:_-]*?(:[\w][\w.-]*)?(@sha256:[0-9a-f]{64})?$")
+]
+TopicArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]+(\.fifo)?$")]
 Provision = Literal["install", "adopt", "off"]
 """`install` puts a chart there, `adopt` uses what somebody else keeps there, `off` does without."""
 
@@ -63,6 +67,12 @@ class AddonsSpec(Spec):
     queues: Provision = Field("install", description="Kueue and JobSet: quotas and fair shares of training.")
     monitoring: Provision = Field("install", description="Prometheus, Alertmanager and Grafana.")
     cost: Provision = Field("install", description="OpenCost: cost by team.")
+
+    @model_validator(mode="after")
+    def _costs_are_measured(self) -> Self:
+        if self.cost == "install" and self.monitoring == "off":
+            raise ValueError("`cost` is told from metrics, and `monitoring` is off: write `cost: off` too")
+        return self
 
 
 class JwtSpec(Spec):
@@ -114,6 +124,13 @@ class ClusterImagesSpec(Spec):
     pull_secret: SecretName | None = Field(
         None, description="Secret by which nodes read it, in every namespace; unset, they need none."
     )
+    base: BaseImage = Field(
+        "docker.io/library/python:3.12-slim-bookworm",
+        description="Image that they are built on, with Python 3.11 to 3.13; a digest makes two builds the same.",
+    )
+    platform: Literal["linux/amd64", "linux/arm64"] = Field(
+        "linux/amd64", description="Processors of the nodes that run them."
+    )
 
 
 class ReceiverSpec(Spec):
@@ -125,7 +142,7 @@ class ReceiverSpec(Spec):
         description="Secret in the namespace `mlplat` whose key `url` is the address, or `key` PagerDuty's; `sns` has"
         " none.",
     )
-    topic: str | None = Field(None, description="ARN of the topic, for `sns`; unset, the account's own.")
+    topic: TopicArn | None = Field(None, description="ARN of the topic, for `sns`; unset, the account's own.")
     channel: str | None = Field(None, description="Channel, for `slack`.")
     severities: list[Literal["critical", "warning", "info"]] = Field(
         ["critical", "warning"], min_length=1, description="What is sent there."
@@ -138,12 +155,40 @@ class ReceiverSpec(Spec):
         return self
 
 
+class ObjectivesSpec(Spec):
+    """What every endpoint promises; alerts come when it is broken faster than 30 days of it allow."""
+
+    # At most 1 % more errors is what a rollout lets pass: a stricter promise would wake people for it.
+    availability: float = Field(
+        0.995, ge=0.95, lt=1, description="Share of requests that are not answered with a status of 500 or above."
+    )
+    latency_ms: Literal[5, 10, 22, 50, 100, 250, 500, 1000, 2000, 5000] = Field(
+        500, description="Time in which an answer is quick enough, in milliseconds: a bound of the gateway's histogram."
+    )
+    latency_share: float = Field(0.99, ge=0.95, lt=1, description="Share of answers that are quick enough.")
+    min_failures: PositiveInt = Field(
+        10, description="Fewest bad answers in a window that an alert comes of: two of three at night are none."
+    )
+
+
 class MonitoringSpec(Spec):
     """What is watched, and for how long it is kept."""
 
     retention_days: PositiveInt = Field(15, description="Days for which metrics are kept.")
     storage_gib: PositiveInt = Field(50, description="Disk for them, in GiB; the oldest go when it is full.")
+    prometheus: Url | None = Field(
+        None, description="Address of the Prometheus that is there, for `addons.monitoring: adopt`."
+    )
     receivers: dict[Label, ReceiverSpec] = Field({}, description="Who is told of alerts, by name.")
+    objectives: ObjectivesSpec = Field(ObjectivesSpec(), description="What endpoints promise.")
+    runbooks: HttpsUrl | None = Field(
+        None, description="Address under which the page of alerts is published, for links; unset, alerts name the file."
+    )
+    labels: dict[str, str] = Field(
+        {},
+        description="Labels by which a Prometheus that is there already finds rules and monitors, such as `release:"
+        " kube-prometheus-stack`.",
+    )
 
 
 class KubernetesSpec(Spec):
@@ -165,6 +210,20 @@ class KubernetesSpec(Spec):
         None, description="Object store that is there; unset, a small one in the cluster, for development."
     )
     images: ClusterImagesSpec = Field(ClusterImagesSpec(), description="Images of the platform's own services.")
+    metadata_service: BaseImage | None = Field(
+        None,
+        description="Image of Metaflow's metadata service, such as"
+        " `public.ecr.aws/outerbounds/metaflow_metadata_service:2.5.1`; unset, there is none.",
+    )
     addons: AddonsSpec = Field(AddonsSpec(), description="What the cluster gets, or has.")
     exposure: ExposureSpec = Field(ExposureSpec(), description="How endpoints are reached.")
     monitoring: MonitoringSpec = Field(MonitoringSpec(), description="Metrics and alerts.")
+
+    @model_validator(mode="after")
+    def _metrics_are_found(self) -> Self:
+        given, addons = self.monitoring.prometheus is not None, self.addons
+        if given and addons.monitoring != "adopt":
+            raise ValueError("`monitoring.prometheus` belongs to `addons.monitoring: adopt`")
+        if not given and addons.monitoring == "adopt" and addons.cost == "install":
+            raise ValueError("`monitoring.prometheus` is required: `addons.cost` is told from its metrics")
+        return self

@@ -13,9 +13,11 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, mode
 from mlplat.errors import Problem, SpecError
 from mlplat.spec.base import Spec, parse, read_text, read_yaml
 from mlplat.spec.migrations import PROJECT, newest, refuse_newer, upgrade
+from mlplat.spec.pipelines import PipelineSpec
 from mlplat.spec.platform import Label
 from mlplat.spec.privacy import LoggedColumns
 from mlplat.spec.rollout import RolloutPolicy
+from mlplat.spec.scale import ScaleSpec
 
 VERSION = newest(PROJECT)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -134,6 +136,7 @@ class FormatSpec(Spec):
         description="`onnx` is many times faster and must answer as the trained model does; `skops` is scikit-learn's "
         "own. `auto` takes ONNX where it can and says why where it cannot; with `onnx`, such a model is refused.",
     )
+    scale: ScaleSpec = Field(ScaleSpec(), description="Model servers on a cluster, and what each is given.")
 
 
 class GateSpec(Spec):
@@ -178,6 +181,9 @@ class ProjectSpec(Spec):
         LoggedColumns(), description="What the log of predictions keeps of the model's columns."
     )
     rollout: RolloutPolicy = Field(RolloutPolicy(), description="How a new version takes over an endpoint's traffic.")
+    pipelines: dict[Label, PipelineSpec] = Field(
+        {}, description="Flows by name, for clusters: when they run, and what their steps are given."
+    )
 
 
 def read(path: Path) -> ProjectSpec:

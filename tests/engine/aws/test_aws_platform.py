@@ -86,7 +86,8 @@ def test_one_new_pool_is_one_pool_more_and_nothing_else(made: list[Call], platfo
     pool = {"instance_types": ["r7i.xlarge"], "max_size": 2}
     seen = _shown(platform, pools={**platform.written["pools"], "memory": pool})
     created = {each["kind"] for each in seen if each["action"] == "create"}
-    assert {"nodepool", "ec2nodeclass"} <= created <= {"nodepool", "ec2nodeclass", "nodeoverlay"}
+    of_a_pool = {"nodepool", "ec2nodeclass", "resourceflavor"}
+    assert of_a_pool <= created <= {*of_a_pool, "nodeoverlay"}
     assert {each["action"] for each in seen} <= {"create", "update"}
 
 
@@ -97,7 +98,7 @@ def test_a_foundation_that_is_to_stand_alone_gives_up_what_stands_on_it_and_noth
     assert {each["action"] for each in seen} == {"delete"}
     assert {each["name"] for each in seen} >= {"compute", "karpenter"}
     on_it = {call.key.split("::")[0].rpartition(":")[2].lower() for call in made if _kubernetes(call.key)}
-    assert {each["kind"] for each in seen} <= on_it | {"compute", "nightjobs"}
+    assert {each["kind"] for each in seen} <= on_it | {"compute", "nightjobs", "layer", "addons"}
 
 
 def test_another_stack_stands_on_the_foundation_of_this_one(made: list[Call], platform: Platform) -> None:

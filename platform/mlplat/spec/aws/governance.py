@@ -94,6 +94,16 @@ class DomainSpec(Spec):
         description="The account's zone above the one that is made, which is told of it; unset, tell whoever keeps it,"
         " and the certificate is not waited for.",
     )
+    delegated: bool = Field(
+        False,
+        description="Whether somebody has told the zone above: the certificate is then waited for, and endpoints answer"
+        " under the name.",
+    )
+
+    @property
+    def answers(self) -> bool:
+        """Tell whether names in the zone are found: without that, no certificate is ever issued."""
+        return bool(self.zone_id or self.parent_zone_id or self.delegated)
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:

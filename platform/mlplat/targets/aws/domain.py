@@ -1,7 +1,8 @@
 """The names under which the platform answers, and the certificate for them.
 
 A zone that the parent does not name answers nobody, and a certificate for it is never issued. So the certificate is
-waited for only where the zone is known to answer: it was there already, or its parent is told of it here.
+waited for only where the zone is known to answer: it was there already, its parent is told of it here, or the spec says
+that somebody has told it.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Domain(Component):
             allow_overwrite=True,
             opts=self.child(),
         )
-        if not (spec.zone_id or spec.parent_zone_id):
+        if not spec.answers:
             unproved: pulumi.Output[str] = made.arn
             return unproved
         waited = aws.acm.CertificateValidation(

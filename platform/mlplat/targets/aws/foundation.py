@@ -94,6 +94,8 @@ def provision(spec: PlatformSpec, *, site: Site, opts: pulumi.ResourceOptions) -
         database=data.database,
         online=data.online,
         stream=data.stream,
+        alerts_arn=base.spend.topic.arn,
+        alerts_key_arn=base.keys.arn("logs"),
         opts=opts,
     )
     _governance(spec, aws, site, base, compute.cluster, data, opts)
@@ -253,7 +255,12 @@ def _of_data(base: _Base, data: _Data, roles: Identities) -> dict[str, Any]:
             "master_secret": database.master_secret_arn,
             "applications": {name: secret.name for name, secret in database.applications.items()},
         },
-        "online_store": {"kind": online.kind, "endpoint": online.endpoint, "table_prefix": online.table_prefix},
+        "online_store": {
+            "kind": online.kind,
+            "endpoint": online.endpoint,
+            "table_prefix": online.table_prefix,
+            "key": base.keys.arn("data"),
+        },
         "identities": {name: role.arn for name, role in roles.roles.items()},
         "secrets": data.secrets.prefix,
         "stream": data.stream.stream.name if data.stream.stream else None,

@@ -39,6 +39,10 @@ class Wiring:
     online: str = "dynamodb"
     """Kind of the online store."""
     stream_arn: Texts | None = None
+    alerts_arn: Texts | None = None
+    """Topic by which people are told."""
+    alerts_key_arn: Texts | None = None
+    """Key of what is written to it."""
 
 
 def bucket(wiring: Wiring, kind: str, *, write: bool = False) -> tuple[Statement, ...]:
@@ -62,6 +66,11 @@ def prefix(wiring: Wiring, kind: str, team: str, *, write: bool = False) -> tupl
         Statement(f"List{name}", ["s3:ListBucket"], [arn], {"StringLike": {"s3:prefix": [f"{team}/*"]}}),
         Statement(f"{name}Objects", [*READ, *(WRITE if write else ())], [below(arn, f"{team}/*")]),
     )
+
+
+def bundles(wiring: Wiring) -> tuple[Statement, ...]:
+    """Return the right to publish every team's models to where its servers fetch them, and to take them away again."""
+    return (Statement("Bundles", [*WRITE], [below(wiring.buckets["artifacts"], "*/bundles/*")]),)
 
 
 def prediction_log(wiring: Wiring, team: str) -> tuple[Statement, ...]:
@@ -158,6 +167,15 @@ def tables(wiring: Wiring) -> tuple[Statement, ...]:
         _key("DataKey", wiring, wiring.data_key_arn, ["dynamodb"]),
         grant,
     )
+
+
+def alerts(wiring: Wiring, topics: Sequence[str | None]) -> tuple[Statement, ...]:
+    """Return the right to publish to topics; None stands for the account's own, whose key it then may use."""
+    arns = [wiring.alerts_arn if each is None else each for each in topics]
+    publish = Statement("Publish", ["sns:Publish"], [each for each in arns if each is not None])
+    if None not in topics or wiring.alerts_key_arn is None:
+        return (publish,)
+    return (publish, _key("AlertsKey", wiring, wiring.alerts_key_arn, ["sns"]))
 
 
 def below(arn: Texts, path: str) -> Texts:

@@ -40,6 +40,8 @@ class Identities(Component):
         database: Database,
         online: OnlineStore,
         stream: Stream,
+        alerts_arn: pulumi.Input[str],
+        alerts_key_arn: pulumi.Output[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("Identities", name, site, opts)
@@ -52,6 +54,8 @@ class Identities(Component):
             [each.arn for each in database.applications.values()],
             online.kind,
             stream.stream.arn if stream.stream else None,
+            pulumi.Output.from_input(alerts_arn),
+            alerts_key_arn,
         )
         made = workloads(spec, wiring)
         self.roles = {each.key: self._role(each) for each in made}

@@ -21,7 +21,7 @@ OWN = ("tracking", "features", "controller", "serving", "workflows")
 
 def registry(site: Site) -> str:
     """Return the address of the account's registry in the region."""
-    return f"{site.account}.dkr.ecr.{site.region}.{site.aws.dns_suffix}"
+    return site.registry
 
 
 class Images(Component):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -10,17 +9,20 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from mlplat import services
 from mlplat.contracts import ClusterFoundation
-from mlplat.errors import RefusedError
 from mlplat.spec.platform import PlatformSpec
-from mlplat.targets.aws import cost
+from mlplat.targets.aws import cost, layer
 from mlplat.targets.aws.compute import Compute
+from mlplat.targets.aws.endpointname import EndpointName
 from mlplat.targets.aws.foundation import Provisioned, provision
 from mlplat.targets.aws.site import Site
+from mlplat.targets.kubernetes import images
+from mlplat.targets.kubernetes.guards import refuse_default_providers
+from mlplat.targets.kubernetes.install import Layer
 
 FOUNDATION = "foundation"
 """Output by which another stack takes the foundation."""
-NO_DEFAULTS = "disable-default-providers"
 DELETING = "mlplat:deleting"
 """Config of a stack that `mlplat down --delete-data` is about to end: nothing in it is protected any more."""
 
@@ -32,12 +34,14 @@ def declare(spec: PlatformSpec, stack: str, identity: str | None) -> Mapping[str
     site = Site.of(spec, stack, identity, deleting=is_deleting())
     if spec.foundation.stack:
         stood_on = taken(spec.foundation.stack)
-        install(spec, site, Provisioned(stood_on, []))
+        # A provider only where something is made with it: it would ask for the account's credentials for nothing.
+        account = pulumi.ResourceOptions(providers=[provider(site)] if layer.endpoints(site) else [])
+        install(spec, site, Provisioned(stood_on, []), account)
         return {}
     opts = pulumi.ResourceOptions(providers=[provider(site)])
     made = provision(spec, site=site, opts=opts)
     if not spec.foundation.only:
-        install(spec, site, made)
+        install(spec, site, made, opts)
     # Not `asdict`: it copies, and an output cannot be copied.
     return {FOUNDATION: {each.name: getattr(made.foundation, each.name) for each in fields(ClusterFoundation)}}
 
@@ -52,9 +56,9 @@ def provider(site: Site) -> aws.Provider:
     )
 
 
-def install(spec: PlatformSpec, site: Site, on: Provisioned) -> None:
-    """Declare what stands on the foundation's cluster."""
-    Compute(
+def install(spec: PlatformSpec, site: Site, on: Provisioned, opts: pulumi.ResourceOptions) -> None:
+    """Declare what stands on the foundation's cluster; `opts` has the provider of the account."""
+    compute = Compute(
         "compute",
         spec,
         site=site,
@@ -63,6 +67,19 @@ def install(spec: PlatformSpec, site: Site, on: Provisioned) -> None:
         key=on.foundation.disk_key,
         opts=pulumi.ResourceOptions(depends_on=on.ready),
     )
+    told = layer.on_cluster(spec, site)
+    made = Layer(
+        "layer",
+        told,
+        ground=layer.ground(told, site, on.foundation, compute),
+        services=services.on_cluster(told),
+        setup=layer.setup(site),
+        images=images.of_account(told, site.stack),
+        references=layer.references(on.foundation, site),
+    )
+    layer.warn_unfound(site)
+    if (name := layer.endpoints(site)) and made.gateway and told.kubernetes.exposure.service == "load-balancer":
+        EndpointName("endpoints", name, site=site, zone=on.foundation.domain["zone"], gateway=made.gateway, opts=opts)
 
 
 def taken(stack: str) -> ClusterFoundation:
@@ -81,13 +98,3 @@ def is_deleting() -> bool:
     """Tell whether the stack is about to be ended with its data."""
     namespace, _, key = DELETING.partition(":")
     return pulumi.Config(namespace).get_bool(key) or False
-
-
-def refuse_default_providers(stack: str) -> None:
-    """Raise `RefusedError` for a stack whose resources could fall to a profile that happens to be set."""
-    written = json.loads(pulumi.Config("pulumi").get(NO_DEFAULTS) or "[]")
-    if "*" not in written:
-        raise RefusedError(
-            f"the stack `{stack}` lets the engine choose credentials that the environment happens to have",
-            hint=f'write `pulumi:{NO_DEFAULTS}: ["*"]` under `config` in its stack file',
-        )

@@ -74,6 +74,11 @@ class Site:
         tail = f"-{self.deployment[:ID_SIGNS]}-{mark}"
         return f"{text[: limit - len(tail)].rstrip('-')}{tail}"
 
+    @property
+    def registry(self) -> str:
+        """Return the address of the account's image registry in the region."""
+        return f"{self.account}.dkr.ecr.{self.region}.{self.aws.dns_suffix}"
+
     def path(self, *parts: str) -> str:
         """Return a name with slashes, for secrets, parameters and repositories."""
         return "/".join(["mlplat", self.base, *parts])

@@ -14,6 +14,7 @@ from mlplat.spec.platform import PlatformSpec
 from mlplat.targets.aws import grants
 from mlplat.targets.aws.grants import Wiring
 from mlplat.targets.aws.iam import Statement
+from mlplat.targets.kubernetes.addons import monitoring
 
 PLATFORM = "mlplat"
 """Namespace of the platform's own services."""
@@ -44,7 +45,8 @@ def workloads(spec: PlatformSpec, wiring: Wiring) -> list[Workload]:
         raise UsageError(
             f"`teams.{taken[0]}`: the cluster has a namespace of that name", hint="give the team another name"
         )
-    return [*services(wiring), *(each for team in spec.teams for each in team_workloads(spec, team, wiring))]
+    teams = [each for team in spec.teams for each in team_workloads(spec, team, wiring)]
+    return [*services(wiring), *watchers(spec, wiring), *teams]
 
 
 def services(wiring: Wiring) -> list[Workload]:
@@ -68,9 +70,10 @@ def services(wiring: Wiring) -> list[Workload]:
             (*grants.bucket(wiring, "pipelines", write=True), grants.data_key(wiring, "s3")),
         ),
         "controller": (
-            "The controller reads models and published code to roll them out",
+            "The controller reads models and published code, and publishes models to servers",
             (
                 *grants.bucket(wiring, "artifacts"),
+                *grants.bundles(wiring),
                 *grants.bucket(wiring, "pipelines"),
                 grants.data_key(wiring, "s3"),
             ),
@@ -84,6 +87,16 @@ def services(wiring: Wiring) -> list[Workload]:
         ),
     }
     return [Workload(PLATFORM, name, statements, about) for name, (about, statements) in made.items()]
+
+
+def watchers(spec: PlatformSpec, wiring: Wiring) -> list[Workload]:
+    """Return what tells people of alerts by a topic; nobody, where no receiver of the stack is one."""
+    on = spec.kubernetes
+    topics = {each.topic for each in on.monitoring.receivers.values() if each.kind == "sns"}
+    if on.addons.monitoring != "install" or not topics:
+        return []
+    granted = grants.alerts(wiring, sorted(topics, key=str))
+    return [Workload(monitoring.NAMESPACE, monitoring.ALERTS_ACCOUNT, granted, "Alertmanager tells people by a topic")]
 
 
 def team_workloads(spec: PlatformSpec, team: str, wiring: Wiring) -> list[Workload]:

@@ -6,7 +6,6 @@ They hold nothing that `resolve` does not say: an engine's `up` and mlplat's own
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 import pulumi
@@ -69,7 +68,7 @@ class Connection(pulumi.CustomResource):
     path: pulumi.Output[str]
 
     def __init__(self, name: str, value: pulumi.Output[contracts.Connection], *, opts: pulumi.ResourceOptions) -> None:
-        document = value.apply(lambda found: plain(asdict(found)))
+        document = value.apply(lambda found: plain(found.document()))
         fields = tuple(contracts.Connection.__dataclass_fields__)
         properties = {field: _field(document, field) for field in fields}
         super().__init__("mlplat:local:Connection", name, {**properties, "path": None}, opts)

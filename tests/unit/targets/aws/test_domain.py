@@ -77,7 +77,8 @@ def test_only_aws_issues_certificates_for_a_zone_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("domain", "waits"), [({}, False), ({"zone_id": ZONE}, True), ({"parent_zone_id": PARENT}, True)]
+    ("domain", "waits"),
+    [({}, False), ({"zone_id": ZONE}, True), ({"parent_zone_id": PARENT}, True), ({"delegated": True}, True)],
 )
 def test_the_certificate_is_waited_for_only_where_the_zone_answers(domain: dict[str, Any], waits: bool) -> None:
     """A zone that its parent does not name answers nobody: `up` would stand for more than an hour, and then fail."""

@@ -50,6 +50,8 @@ def made(kind: str = "dynamodb", boundary: str | None = None) -> Graph:
             database=Database("database", place.aws.database, **inside),
             online=OnlineStore("online", place.aws.online_store, teams=tuple(TEAMS), **inside),
             stream=Stream("stream", place.aws.stream, site=place, key_arn=key, bucket=buckets["data"], opts=opts),
+            alerts_arn="arn:aws:sns:eu-west-1:111122223333:alerts",
+            alerts_key_arn=key,
             opts=opts,
         )
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from allowed import allowed
 from awsparts import KEY, platform, site
 from mlplat.errors import UsageError
+from mlplat.spec.kubernetes import KubernetesSpec, MonitoringSpec, ReceiverSpec
 from mlplat.spec.platform import PlatformSpec
 from mlplat.targets.aws import grants
 from mlplat.targets.aws.grants import Wiring
@@ -20,6 +21,9 @@ from mlplat.targets.aws.workloads import RESERVED, TEAM_WORKLOADS, Workload, wor
 DATABASE_KEY = KEY.replace("0000/", "1111/") + "-database"
 STREAM = "arn:aws:kinesis:eu-west-1:111122223333:stream/events"
 MASTER = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!db-1"
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:alerts"
+THEIRS = "arn:aws:sns:eu-west-1:444455556666:on-call"
+ALERTS_KEY = KEY.replace("0000/", "2222/") + "-logs"
 TRACKING = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:mlplat/x/database/tracking-abc"
 INLINE_LIMIT = 6_144
 TEAMS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", fullmatch=True).filter(lambda name: name not in RESERVED)
@@ -27,7 +31,7 @@ TEAMS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", fullmatch=True).fil
 
 def wiring(online: str = "dynamodb", stream: str | None = STREAM) -> Wiring:
     buckets = {kind: f"arn:aws:s3:::{kind}" for kind in grants.TEAM_BUCKETS}
-    return Wiring(site(), buckets, KEY, DATABASE_KEY, MASTER, [TRACKING], online, stream)
+    return Wiring(site(), buckets, KEY, DATABASE_KEY, MASTER, [TRACKING], online, stream, TOPIC, ALERTS_KEY)
 
 
 def of(spec: PlatformSpec, online: str = "dynamodb", stream: str | None = STREAM) -> dict[str, Workload]:
@@ -170,3 +174,29 @@ def test_each_workload_has_one_role_and_one_service_account() -> None:
     made = workloads(platform({"flights": {}, "rail": {}}), wiring())
     assert len({each.key for each in made}) == len({(each.namespace, each.service_account) for each in made})
     assert len({each.key for each in made}) == len(made)
+
+
+def watched(**topics: str | None) -> PlatformSpec:
+    receivers = {name: ReceiverSpec(kind="sns", topic=topic) for name, topic in topics.items()}
+    on = KubernetesSpec(monitoring=MonitoringSpec(receivers=receivers))
+    return platform({"flights": {}}).model_copy(update={"kubernetes": on})
+
+
+def test_alertmanager_publishes_to_the_account_s_topic_by_way_of_its_key_alone() -> None:
+    found = of(watched(people=None))["monitoring-alertmanager"]
+    assert (found.namespace, found.service_account) == ("monitoring", "alertmanager")
+    assert may(found, "sns:Publish", TOPIC)
+    assert may(found, "kms:GenerateDataKey", ALERTS_KEY, kms__ViaService="sns.eu-west-1.amazonaws.com")
+    assert not may(found, "kms:GenerateDataKey", ALERTS_KEY, kms__ViaService="s3.eu-west-1.amazonaws.com")
+    assert not may(found, "sns:Publish", THEIRS)
+
+
+def test_a_topic_of_somebody_else_s_is_all_that_it_publishes_to() -> None:
+    found = of(watched(oncall=THEIRS))["monitoring-alertmanager"]
+    assert may(found, "sns:Publish", THEIRS)
+    assert not may(found, "sns:Publish", TOPIC)
+    assert not may(found, "kms:Decrypt", ALERTS_KEY, kms__ViaService="sns.eu-west-1.amazonaws.com")
+
+
+def test_where_nobody_is_told_by_a_topic_nobody_may_publish() -> None:
+    assert "monitoring-alertmanager" not in of(platform({"flights": {}}))
