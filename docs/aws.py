@@ -36,6 +36,8 @@ WHY = {
     "addons": "EKS's own parts, pinned: what a node needs before it is ready, then what needs a node.",
     "karpenter": "What makes the machines of pools may touch only what it made, and hears when one will be taken away.",
     "compute": "What is put on the cluster: Karpenter, drivers of GPUs and balancers, and pools, which begin at none.",
+    "layer": "The platform itself, the same on every cluster: add-ons, services, the gateway, what is watched, teams.",
+    "endpoints": "The name under which endpoints answer, once names in the domain are found.",
     "database": "PostgreSQL for tracking, features and pipelines: each has a database, a user and a secret of its own.",
     "online-store": "Where features are looked up while somebody waits.",
     "stream": "Events, kept to be read again, and written to the data bucket by the minute.",

@@ -19,6 +19,7 @@ from mlplat.spec.project import ProjectSpec
 # Importing pulumi_aws raises two dozen.
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 import aws  # noqa: E402 - beside this file
+import watching  # noqa: E402 - likewise
 
 ROOT = Path(__file__).parent.parent
 NOTE = "<!-- Written by `make docs` from the code; do not edit. -->"
@@ -34,6 +35,7 @@ def pages() -> dict[str, str]:
         "docs/reference/project.md": spec_page("mlplat.yaml", ProjectSpec, "What a project says about itself."),
         "docs/reference/cli.md": cli_page(),
         **aws.pages(),
+        **watching.pages(),
     }
 
 
