@@ -28,7 +28,7 @@ class Image:
     @property
     def requirements(self) -> Path:
         """Return its requirements with hashes."""
-        return REQUIREMENTS / f"image-{self.name}.txt"
+        return REQUIREMENTS / "images" / f"{self.name}.txt"
 
 
 JOBS = ("copies", "databases", "development", "tables")

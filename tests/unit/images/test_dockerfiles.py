@@ -33,7 +33,7 @@ def last_stage(image: Image) -> list[Line]:
 
 def test_every_file_there_is_an_image() -> None:
     assert {path.name for path in FILES.iterdir()} == {f"{name}.Dockerfile" for name in catalogue.NAMES}
-    assert {path.stem for path in REQUIREMENTS.glob("image-*.txt")} == {f"image-{name}" for name in catalogue.NAMES}
+    assert {path.stem for path in (REQUIREMENTS / "images").glob("*.txt")} == set(catalogue.NAMES)
 
 
 @EVERY
@@ -115,6 +115,6 @@ def test_its_program_is_what_services_start(image: Image) -> None:
 def test_an_image_runs_the_very_versions_of_this_computer_s_service(name: str) -> None:
     pins = {
         each: set(re.findall(r"^([a-z0-9._-]+==\S+)", (REQUIREMENTS / f"{each}.txt").read_text(), re.MULTILINE))
-        for each in (name, f"image-{name}")
+        for each in (name, f"images/{name}")
     }
-    assert pins[name] <= pins[f"image-{name}"]
+    assert pins[name] <= pins[f"images/{name}"]
