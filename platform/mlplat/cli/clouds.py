@@ -23,6 +23,26 @@ LINES = 12
 """Kinds that are said by name; the rest is a number."""
 
 
+def standing(
+    spec: PlatformSpec, stack: str, file: Path, *, delete_data: bool
+) -> tuple[Stack, list[dict[str, Any]], Ending] | None:
+    """Return a stack, what it holds, and what of it would go; None, and said, where nothing would."""
+    from mlplat.engine import ending as endings
+
+    say(f"stack {stack}: {file}, by the engine")
+    found = stacks.find(spec, stack, file)
+    if found is None:
+        say("the stack is nowhere yet, so the engine has nothing to end")
+        return None
+    found.refuse_locked()
+    resources = found.resources()
+    ending = endings.of(resources, delete_data=delete_data)
+    if not endings.counted(resources, ending.goes):
+        say("there is nothing to end" + (": what holds data stays, `--delete-data` removes it" if ending.stays else ""))
+        return None
+    return found, resources, ending
+
+
 def down(
     spec: PlatformSpec,
     stack: str,
@@ -34,19 +54,10 @@ def down(
     skip_drain: bool,
 ) -> int:
     """Show what would go and what stays, ask, drain the cluster, end it; return 1 where something is left over."""
-    from mlplat.engine import ending as endings
-
-    say(f"stack {stack}: {file}, by the engine")
-    found = stacks.find(spec, stack, file)
-    if found is None:
-        say("the stack is nowhere yet, so the engine has nothing to end")
+    there = standing(spec, stack, file, delete_data=delete_data)
+    if there is None:
         return 0
-    found.refuse_locked()
-    resources = found.resources()
-    ending = endings.of(resources, delete_data=delete_data)
-    if not endings.counted(resources, ending.goes):
-        say("there is nothing to end" + (": what holds data stays, `--delete-data` removes it" if ending.stays else ""))
-        return 0
+    found, resources, ending = there
     show(resources, ending)
     agree(spec, ending, yes=yes, confirm=confirm, delete_data=delete_data)
     _end(found, ending, delete_data=delete_data, skip_drain=skip_drain)

@@ -25,19 +25,10 @@ def down(
     skip_drain: bool,
 ) -> int:
     """Show what would go, ask, end endpoints and then the rest; return 1 where the cluster still holds something."""
-    from mlplat.engine import ending as endings
-
-    say(f"stack {stack}: {file}, by the engine")
-    found = stacks.find(spec, stack, file)
-    if found is None:
-        say("the stack is nowhere yet, so the engine has nothing to end")
+    there = clouds.standing(spec, stack, file, delete_data=delete_data)
+    if there is None:
         return 0
-    found.refuse_locked()
-    resources = found.resources()
-    ending = endings.of(resources, delete_data=delete_data)
-    if not endings.counted(resources, ending.goes):
-        say("there is nothing to end" + (": what holds data stays, `--delete-data` removes it" if ending.stays else ""))
-        return 0
+    found, resources, ending = there
     if not delete_data:
         _refuse_with_data(spec)
     _guard(spec, file)

@@ -12,12 +12,13 @@ from typing import Any
 import httpx
 
 from mlplat.bundle import Row
+from mlplat.controller import asking
 from mlplat.controller.actuator import Condition
 from mlplat.controller.document import Revision
-from mlplat.controller.gateway import SMOKE_TEST, Gateway, Plan, Upstream
+from mlplat.controller.gateway import Gateway, Plan, Upstream
 from mlplat.controller.settings import Settings
 from mlplat.controller.window import Window
-from mlplat.errors import RefusedError, StateError, UnreachableError
+from mlplat.errors import StateError
 from mlplat.files import PRIVATE, write_atomic
 from mlplat.labels import Name
 from mlplat.supervision import Program, Supervisor, locked
@@ -28,11 +29,8 @@ WHO = "the controller"
 LAST_PORT = 65535
 LOOK_SECONDS = 1.0
 """For a health check on the same computer."""
-PREDICT_SECONDS = 10.0
-"""For the first rows a model ever answers, which may load what it needs."""
 STOP_SECONDS = 10
 """The server ends running requests within 8 s (`mlplat.serving.options`)."""
-TAIL_LINES = 15
 DEAD = ("BACKOFF", "STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
 
@@ -99,19 +97,7 @@ class LocalActuator:
 
     def predict(self, endpoint: Name, revision: Revision, rows: Sequence[Row]) -> list[Mapping[str, Any]]:
         """See `Actuator.predict`."""
-        try:
-            answer = self._http.post(
-                f"http://127.0.0.1:{revision.port}/predict",
-                json={"rows": list(rows)},
-                headers={SMOKE_TEST: "1"},
-                timeout=PREDICT_SECONDS,
-            )
-        except httpx.HTTPError as error:
-            raise UnreachableError(f"{endpoint} {revision.label} does not answer: {error}") from error
-        if answer.is_error:
-            raise RefusedError(f"{endpoint} {revision.label} answers with {answer.status_code}: {answer.text.strip()}")
-        predictions: list[Mapping[str, Any]] = answer.json()["predictions"]
-        return predictions
+        return asking.predict(self._http, "127.0.0.1", endpoint, revision, rows)
 
     def bundle(self, revision: Revision) -> Path:
         """See `Actuator.bundle`."""
@@ -146,11 +132,9 @@ class LocalActuator:
     def last_words(self, endpoint: Name, revision: Revision) -> str:
         """See `Actuator.last_words`."""
         try:
-            lines = self._log(_program_name(endpoint, revision)).read_text(errors="replace").splitlines()
+            return asking.last_words(self._log(_program_name(endpoint, revision)).read_text(errors="replace"))
         except OSError:
             return ""
-        errors = [index for index, line in enumerate(lines) if line.startswith("error: ")]
-        return "\n".join(lines[errors[-1] :][:TAIL_LINES] if errors else lines[-TAIL_LINES:])
 
     def _log(self, name: str) -> Path:
         return self._state / "logs" / f"{name}.log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -59,11 +60,19 @@ class Settings(BaseModel):
         return Clock.parse(self.clock) if self.clock else Clock()
 
 
+M = TypeVar("M", bound=BaseModel)
+
+
 def read(path: Path) -> Settings:
     """Read the settings. Raises `StateError` naming the file when they are missing or do not hold."""
+    return read_as(Settings, path)
+
+
+def read_as(model: type[M], path: Path) -> M:
+    """Read a controller's settings of some form, likewise."""
     hint = "`mlplat up` writes it again"
     try:
-        return Settings.model_validate_json(path.read_bytes())
+        return model.model_validate_json(path.read_bytes())
     except OSError as error:
         raise StateError(f"{path}: {error.strerror}", hint=hint) from error
     except ValidationError as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator, model_validator
 
 from mlplat.labels import is_label
-from mlplat.spec.base import Spec
+from mlplat.spec.base import Spec, TimeZone
 
 _FIELD = r"(\*|[0-9A-Z]+(-[0-9A-Z]+)?)(/[0-9]+)?"
 CRON = re.compile(rf"(?i){_FIELD}(,{_FIELD})*( {_FIELD}(,{_FIELD})*){{4}}")
@@ -38,7 +37,7 @@ class ScheduleSpec(Spec):
     """When it runs by itself."""
 
     cron: list[str] = Field(min_length=1, description="Times, as five fields of cron: `30 4 * * mon`.")
-    timezone: str = Field("UTC", description="Zone that they are meant in.")
+    timezone: TimeZone = Field("UTC", description="Zone that they are meant in.")
     overlapping: Literal["forbid", "replace", "allow"] = Field(
         "forbid", description="What becomes of a run whose time comes while the one before goes on."
     )
@@ -50,15 +49,6 @@ class ScheduleSpec(Spec):
             if not CRON.fullmatch(line):
                 raise ValueError(f"`{line}` is no time of cron: five fields, as in `30 4 * * mon`")
         return lines
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone_is_known(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"`{zone}` is no time zone; they are named like `UTC` and `America/New_York`") from error
-        return zone
 
 
 class PipelineSpec(Spec):

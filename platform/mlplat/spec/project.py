@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from mlplat.errors import Problem, SpecError
-from mlplat.spec.base import Spec, parse, read_text, read_yaml
+from mlplat.spec.base import Spec, TimeZone, parse, read_text, read_yaml
 from mlplat.spec.migrations import PROJECT, newest, refuse_newer, upgrade
 from mlplat.spec.pipelines import PipelineSpec
 from mlplat.spec.platform import Label
@@ -39,7 +38,7 @@ class DataSpec(Spec):
     source: str = Field(description="`flights`, or the path of a CSV or Parquet file, from the project's folder.")
     target: str = Field(description="Column that is predicted.")
     time: str | None = Field(None, description="Column with the time that a row is about; unset, rows have no time.")
-    timezone: str = Field("UTC", description="Zone in which days begin, and in which dates without one are read.")
+    timezone: TimeZone = Field("UTC", description="Zone in which days begin, and in which dates without one are read.")
     lead_hours: NonNegativeFloat = Field(
         0.0, description="Hours before `time` at which the prediction is asked for: what is known later is no feature."
     )
@@ -56,15 +55,6 @@ class DataSpec(Spec):
         default={}, description="Groups of columns by name; none at all means every column that has no other part."
     )
     refused: tuple[str, ...] = Field((), description="Columns that are known only afterwards, and never features.")
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone_is_known(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"`{zone}` is no time zone; they are named like `UTC` and `America/New_York`") from error
-        return zone
 
     @model_validator(mode="after")
     def _columns_have_one_part(self) -> Self:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import socket
 import sys
 import tempfile
 import threading
 from pathlib import Path
-from types import FrameType
 
 from mlplat.cluster import Cluster
+from mlplat.controller import ending
 from mlplat.controller.kubernetes import loop
 from mlplat.errors import MlplatError
 
@@ -29,16 +28,12 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("mlplat").setLevel(logging.INFO)
     stop = threading.Event()
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-        signal.setitimer(signal.ITIMER_REAL, LAST_SECONDS)
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGALRM, _leave)
     try:
-        with _cluster(options.context) as cluster, tempfile.TemporaryDirectory(prefix="mlplat-models-") as models:
+        with (
+            ending.asked(stop, LAST_SECONDS),
+            _cluster(options.context) as cluster,
+            tempfile.TemporaryDirectory(prefix="mlplat-models-") as models,
+        ):
             # A name that no other run has: an older process of the same pod holds nothing in ours.
             holder = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
             kept = loop.run(
@@ -85,11 +80,6 @@ def _cluster(context: str | None) -> Cluster:
 def _told(message: str, code: int) -> int:
     print(f"error: {message}", file=sys.stderr)  # noqa: T201 - its log
     return code
-
-
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    # Whatever is waited for, the next controller goes on from the documents.
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ import httpx
 
 from mlplat.bundle import Row
 from mlplat.cluster import Cluster, UnknownKindError
+from mlplat.controller import asking
 from mlplat.controller.actuator import Condition, Limits
 from mlplat.controller.document import Revision
-from mlplat.controller.gateway import SMOKE_TEST, Plan, Upstream
+from mlplat.controller.gateway import Plan, Upstream
 from mlplat.controller.kubernetes import bundles, pods
 from mlplat.controller.kubernetes.bundles import Bundles
 from mlplat.controller.kubernetes.routes import Routes
@@ -26,11 +27,8 @@ from mlplat.labels import Name
 from mlplat.manifests import names
 from mlplat.manifests.revision import Bucket, Server, documents, fewest, selector
 
-PREDICT_SECONDS = 10.0
-"""For the first rows a model ever answers, which may load what it needs."""
 VERIFY_SECONDS = 60.0
 """How often objects beside the Deployments are looked for: somebody may have removed one."""
-TAIL_LINES = 15
 LOG_LINES = 200
 DRAIN_LEAST_SECONDS = 5.0
 """The gateway's controller tells its proxies of new weights within a second or two, one after the other."""
@@ -135,9 +133,7 @@ class ClusterActuator:
         found = pods.failing(self._pods(endpoint, revision))
         if found is None:
             return ""
-        lines = self._log(self._store.namespace(endpoint), found).splitlines()
-        errors = [index for index, line in enumerate(lines) if line.startswith("error: ")]
-        return "\n".join(lines[errors[-1] :][:TAIL_LINES] if errors else lines[-TAIL_LINES:])
+        return asking.last_words(self._log(self._store.namespace(endpoint), found))
 
     def predict(self, endpoint: Name, revision: Revision, rows: Sequence[Row]) -> list[Mapping[str, Any]]:
         """See `Actuator.predict`."""
@@ -145,20 +141,7 @@ class ClusterActuator:
         if not ready:
             raise UnreachableError(f"{endpoint} {revision.label} has no server that is ready")
         address = ready[0]["status"]["podIP"]
-        host = f"[{address}]" if ":" in address else address
-        try:
-            answer = self._http.post(
-                f"http://{host}:{revision.port}/predict",
-                json={"rows": list(rows)},
-                headers={SMOKE_TEST: "1"},
-                timeout=PREDICT_SECONDS,
-            )
-        except httpx.HTTPError as error:
-            raise UnreachableError(f"{endpoint} {revision.label} does not answer: {error}") from error
-        if answer.is_error:
-            raise RefusedError(f"{endpoint} {revision.label} answers with {answer.status_code}: {answer.text.strip()}")
-        predictions: list[Mapping[str, Any]] = answer.json()["predictions"]
-        return predictions
+        return asking.predict(self._http, address, endpoint, revision, rows)
 
     def bundle(self, revision: Revision) -> Path:
         """See `Actuator.bundle`. A controller on another node fetches it again, from where the servers have it."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from mlplat.clock import Clock
-from mlplat.errors import StateError
+from mlplat.controller.settings import read_as
 
 
 class _Document(BaseModel):
@@ -82,11 +82,4 @@ class Settings(_Document):
 
 def read(path: Path) -> Settings:
     """Read the settings. Raises `StateError` naming the file when they are missing or do not hold."""
-    hint = "`mlplat up` writes it again"
-    try:
-        return Settings.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise StateError(f"{path}: {error.strerror}", hint=hint) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise StateError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}", hint=hint) from error
+    return read_as(Settings, path)
