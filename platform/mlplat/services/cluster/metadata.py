@@ -11,8 +11,9 @@ from mlplat.services.service import Http, Job, Ref, Resources, Service
 from mlplat.spec.platform import PlatformSpec
 
 PORT = 8080
-HOME = "/root/services/migration_service/migration_files/"
-ROOT = 0
+ROOT, HOME = 0, "/root"
+MIGRATIONS = f"{HOME}/services/migration_service/migration_files/"
+"""Folder of the image's own."""
 
 
 def metadata(spec: PlatformSpec) -> Service:
@@ -40,7 +41,7 @@ def metadata(spec: PlatformSpec) -> Service:
             *development.databases(spec, "pipelines"),
             Job(
                 name="migrate",
-                argv=("goose", "-dir", HOME, "up"),
+                argv=("goose", "-dir", MIGRATIONS, "up"),
                 env={"GOOSE_DRIVER": "postgres", "GOOSE_DBSTRING": url},
                 user=ROOT,
             ),
