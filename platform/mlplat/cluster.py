@@ -54,7 +54,7 @@ class Cluster:
     """One cluster, entered as somebody. Safe to use from several threads."""
 
     def __init__(self, configuration: Any, described: str) -> None:
-        from kubernetes.client import ApiClient  # type: ignore[import-untyped,unused-ignore]
+        from kubernetes.client import ApiClient
 
         configuration.retries = RETRIES
         # The client reads NO_PROXY and forgets it: the cluster of a pod would be sought behind a proxy.
@@ -68,7 +68,7 @@ class Cluster:
     @classmethod
     def of_context(cls, context: str | None, kubeconfig: str | Path | None = None) -> Cluster:
         """Enter by a context of the kubeconfig; None is its current one. Raises `UsageError` when it does not hold."""
-        from kubernetes import config  # type: ignore[import-untyped,unused-ignore]
+        from kubernetes import config
         from kubernetes.client import Configuration
 
         found, path = Configuration(), os.path.expanduser(kubeconfig) if kubeconfig else None  # noqa: PTH111 - a list of paths
@@ -284,7 +284,7 @@ class Cluster:
         content: str = "application/json",
         patience: float = ANSWER_SECONDS,
     ) -> Any:
-        from kubernetes.client.exceptions import ApiException  # type: ignore[import-untyped,unused-ignore]
+        from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
         headers = {"Accept": "application/json", "Content-Type": content, "User-Agent": "mlplat"}

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mlplat.errors import RefusedError
-from mlplat.files import state_dir, write_atomic
-from mlplat.spec.base import read_text, read_yaml
+from mlplat.files import state_dir
+from mlplat.spec import rewrite
 from mlplat.spec.platform import PlatformSpec
-from mlplat.spec.rewrite import edit
 
 KEY = "mlplat:deployment"
 OUTPUT = "deployment"
@@ -32,18 +31,12 @@ def address(spec: PlatformSpec) -> str:
 
 def read(file: Path) -> str | None:
     """Return the id that a stack file names. Raises `SpecError` for a file that cannot be read."""
-    document = read_yaml(read_text(file), str(file))
-    found = (document.get("config") or {}).get(KEY) if isinstance(document, dict) else None
-    return str(found) if found else None
+    return rewrite.written(file, KEY)
 
 
 def write(file: Path, identity: str) -> None:
     """Name an id in a stack file; nothing else in it changes."""
-
-    def change(document: Any) -> None:
-        document["config"][KEY] = identity
-
-    write_atomic(file.resolve(), edit(read_text(file), change), mode=file.stat().st_mode & 0o777)
+    rewrite.write(file, KEY, identity)
 
 
 def held(resources: Sequence[Mapping[str, Any]]) -> str | None:

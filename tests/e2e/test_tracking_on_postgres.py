@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import time
@@ -28,13 +27,8 @@ SECONDS = 180
 @pytest.fixture(scope="module")
 def variables() -> Iterator[dict[str, str]]:
     """Return the variables of a container whose database is empty."""
-    programs = postgres.binaries()
-    if programs is None:
-        if "postgres" in os.environ.get("MLPLAT_REQUIRE", "").split(","):
-            pytest.fail("there is no PostgreSQL, and MLPLAT_REQUIRE asks for it")
-        pytest.skip("there is no PostgreSQL on this computer")
     home = environment.service("tracking", progress=print)
-    with postgres.running(programs) as server, pytest.MonkeyPatch.context() as patch:
+    with postgres.required() as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr(development, "ADMIN", postgres.SUPERUSER)
         url = f"postgresql://tracking:secret@127.0.0.1:{server.port}/tracking"
         development.make_databases({"tracking": url}, postgres.PASSWORD)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -56,6 +57,18 @@ def binaries() -> Path | None:
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
     return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+@contextmanager
+def required() -> Iterator[Postgres]:
+    """Start one; skip the test where there is none, and fail it where `MLPLAT_REQUIRE` asks for one."""
+    programs = binaries()
+    if programs is None:
+        if "postgres" in os.environ.get("MLPLAT_REQUIRE", "").split(","):
+            pytest.fail("there is no PostgreSQL, and MLPLAT_REQUIRE asks for it")
+        pytest.skip("there is no PostgreSQL on this computer")
+    with running(programs) as found:
+        yield found
 
 
 @contextmanager

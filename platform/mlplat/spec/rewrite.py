@@ -78,6 +78,22 @@ def newest_form(path: Path, shown: str, at: tuple[str, ...], chain: Chain) -> Re
     return Rewrite(path, shown, before, after, version)
 
 
+def written(file: Path, key: str) -> str | None:
+    """Return what a stack file says under `config` for a key of one line. Raises `SpecError`."""
+    document = read_yaml(read_text(file), str(file))
+    found = (document.get("config") or {}).get(key) if isinstance(document, dict) else None
+    return str(found) if found else None
+
+
+def write(file: Path, key: str, value: str) -> None:
+    """Say it in a stack file; nothing else in it changes."""
+
+    def change(document: Any) -> None:
+        document["config"][key] = value
+
+    write_atomic(file.resolve(), edit(read_text(file), change), mode=file.stat().st_mode & 0o777)
+
+
 def edit(text: str, change: Change) -> str:
     """Return a YAML text in which a change is made to the document, and no line differs that it does not concern.
 

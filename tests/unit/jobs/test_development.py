@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,12 +61,7 @@ def test_no_two_passwords_are_alike_and_none_needs_encoding_in_an_address() -> N
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[postgres.Postgres]:
-    programs = postgres.binaries()
-    if programs is None:
-        if "postgres" in os.environ.get("MLPLAT_REQUIRE", "").split(","):
-            pytest.fail("there is no PostgreSQL, and MLPLAT_REQUIRE asks for it")
-        pytest.skip("there is no PostgreSQL on this computer")
-    with postgres.running(programs) as found:
+    with postgres.required() as found:
         yield found
 
 

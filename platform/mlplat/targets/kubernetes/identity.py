@@ -7,13 +7,10 @@ second time, a `down` end what is somebody else's. So the first `up` writes the 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from mlplat.cluster import Cluster
 from mlplat.errors import MlplatError, RefusedError
-from mlplat.files import write_atomic
-from mlplat.spec.base import read_text, read_yaml
-from mlplat.spec.rewrite import edit
+from mlplat.spec import rewrite
 
 KEY = "mlplat:cluster"
 
@@ -28,18 +25,12 @@ def of(cluster: Cluster) -> str:
 
 def read(file: Path) -> str | None:
     """Return the id that a stack file names. Raises `SpecError` for a file that cannot be read."""
-    document = read_yaml(read_text(file), str(file))
-    found = (document.get("config") or {}).get(KEY) if isinstance(document, dict) else None
-    return str(found) if found else None
+    return rewrite.written(file, KEY)
 
 
 def write(file: Path, identity: str) -> None:
     """Name a cluster in a stack file; nothing else in it changes."""
-
-    def change(document: Any) -> None:
-        document["config"][KEY] = identity
-
-    write_atomic(file.resolve(), edit(read_text(file), change), mode=file.stat().st_mode & 0o777)
+    rewrite.write(file, KEY, identity)
 
 
 def refuse_other(written: str | None, found: str, *, source: str, context: str | None) -> None:
