@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mlplat.archive import extract
 from mlplat.bundle import CONTRACT_FILE, NULL_TEXT, Column, Contract, Example, Row, Value
 from mlplat.errors import RefusedError, UsageError
 
@@ -204,5 +205,5 @@ def pack(folder: Path) -> bytes:
 def unpack(packed: bytes, folder: Path) -> Path:
     """Put the files of an archive of `pack` into a folder, and return it."""
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+        extract(archive, folder)
     return folder

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mlplat import bundle
+from mlplat.archive import extract
 from mlplat.errors import MlplatError, RefusedError, UnreachableError
 
 CONNECT_SECONDS, READ_SECONDS = 5, 60
@@ -120,8 +121,7 @@ def unpack(archive: Path, folder: Path) -> None:
                 raise RefusedError(f"the archive holds `{odd[0]}`, which is no plain file of its own")
             if sum(each.size for each in members) > UNPACKED_BYTES:
                 raise RefusedError(f"the archive's files have more than {UNPACKED_BYTES >> 30} GiB")
-            # Nothing outside the folder, no owners, no rights beyond the reader's own.
-            packed.extractall(folder, members, filter="data")
+            extract(packed, folder)
     except tarfile.TarError as error:
         raise RefusedError(f"the archive cannot be read: {error}", hint=HINT) from error
 
