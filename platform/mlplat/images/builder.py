@@ -120,7 +120,9 @@ class _Libpod(Builder):
     def ask(self, reference: str) -> list[Argv]:
         """Fetch the image: neither program says what a registry has without it."""
         form = "{{.FromImageDigest}}" if self.program == "buildah" else "{{.Digest}}"
-        return [[self.program, "pull", "--quiet", *_trust(reference), reference], self._inspect(form, reference)]
+        # buildah takes what it built here for what the registry has, whose layers are compressed: another digest.
+        anew = ["--policy", "always"] if self.program == "buildah" else []
+        return [[self.program, "pull", "--quiet", *anew, *_trust(reference), reference], self._inspect(form, reference)]
 
     def _inspect(self, form: str, reference: str) -> Argv:
         return [self.program, *self.words, "--format", form, reference]

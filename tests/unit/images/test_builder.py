@@ -70,7 +70,7 @@ def test_push(made: Builder, expected: list[str]) -> None:
         (
             BUILDAH,
             [
-                ["buildah", "pull", "--quiet", REFERENCE],
+                ["buildah", "pull", "--quiet", "--policy", "always", REFERENCE],
                 ["buildah", "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", REFERENCE],
             ],
         ),
