@@ -1,7 +1,7 @@
 """From a service's texts to what a container's `env` and `args` can say.
 
 Kubernetes puts the value of a variable where a text says `$(NAME)`, if the variable stands before it. So what only the
-cluster knows (a secret, the pod's address, an output of the engine) gets a variable of its own: no text is made of it.
+cluster knows (a secret, an output of the engine) gets a variable of its own: no text is made of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ HOST = Ref("host")
 FILES = Ref("files")
 DATABASE = Ref("database")
 IMAGE = "image:"
-POD_ADDRESS = "POD_IP"
+EVERY = "0.0.0.0"  # noqa: S104 - of the pod, which has a network of its own
+"""What `Ref("host")` means there: a port that is forwarded arrives on the pod's loopback, all else on its address."""
 GIVEN = "/etc/mlplat"
 """Folder of `Ref("files")` in a container."""
 
@@ -44,7 +45,7 @@ class Variables:
     def plain(self, content: Any) -> Any:
         """Return a file's content with every reference's value. Raises `ValueError` for one that no file can hold."""
         match self._value(content):
-            case Ref(name=name) | SecretRef(secret=name):
+            case SecretRef(secret=name):
                 raise ValueError(f"{self._service.name}: a file cannot hold `{name}`: give it by a variable")
             case tuple() as parts:
                 return self._place.later([self.plain(part) for part in parts], _joined)
@@ -65,9 +66,6 @@ class Variables:
         match found := self._value(value):
             case tuple():
                 return "".join(map(self._part, found))
-            case Ref():
-                address = {"name": POD_ADDRESS, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
-                return self._refer(POD_ADDRESS, address)
             case SecretRef():
                 name = variable(f"{found.secret} {found.key}")
                 return self._refer(name, secret(name, found))
@@ -83,12 +81,14 @@ class Variables:
         return f"$({name})"
 
     def _value(self, value: Any) -> Any:
-        """Follow references as far as this side of the cluster knows; `host` is what only the pod does."""
-        while isinstance(value, Ref) and value != HOST:
+        """Follow references as far as this side of the cluster knows."""
+        while isinstance(value, Ref):
             value = self._known(value)
         return value
 
     def _known(self, ref: Ref) -> Any:
+        if ref == HOST:
+            return EVERY
         if ref == FILES:
             return GIVEN
         if ref.name in self._place.values:

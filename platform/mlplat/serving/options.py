@@ -23,7 +23,7 @@ class Options:
     port: int
     """Port; 0 takes a free one, which the start line names."""
     host: str = "127.0.0.1"
-    """The one address that it listens on: this computer's own, or a pod's."""
+    """The address that it listens on; in a container, which has a network of its own, every one."""
     waiting: int = 1024
     """Requests admitted at a time, however short they are."""
     wait_seconds: float = 1.0
@@ -100,14 +100,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _address(text: str) -> str:
-    """Read an address of one interface; all of them at once would be open to whoever reaches any."""
     try:
-        address = ipaddress.ip_address(text)
+        return str(ipaddress.ip_address(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"`{text}` is no IP address") from None
-    if address.is_unspecified:
-        raise argparse.ArgumentTypeError(f"`{text}` is every address of the computer: name one")
-    return str(address)
 
 
 def _at_least(least: int) -> type[int]:

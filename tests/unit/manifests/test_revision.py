@@ -62,7 +62,7 @@ def test_the_bundle_is_there_before_the_server_starts() -> None:
         "--folder", "/bundle/model",
     ]  # fmt: skip
     assert fetch["securityContext"]["readOnlyRootFilesystem"]
-    assert server["command"][server["command"].index("--host") + 1] == "$(POD_IP)"
+    assert server["command"][server["command"].index("--host") + 1] == "0.0.0.0"
 
 
 def test_keys_of_the_object_store_come_by_reference_alone() -> None:

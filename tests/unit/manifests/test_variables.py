@@ -37,8 +37,8 @@ def variables() -> Variables:
         (Ref("files"), "/etc/mlplat"),
         (Ref("image:other"), "r/o:1"),
         ("costs $(5)", "costs $$(5)"),
-        (Ref("host"), "$(POD_IP)"),
-        (("http://", Ref("host"), ":1"), "http://$(POD_IP):1"),
+        (Ref("host"), "0.0.0.0"),
+        (("http://", Ref("host"), ":1"), "http://0.0.0.0:1"),
         (("s3://", Ref("bucket:data"), "/x"), "s3://$(MLPLAT_BUCKET_DATA)/x"),
         (("pw=", SecretRef("db", "url")), "pw=$(MLPLAT_DB_URL)"),
     ],
@@ -57,8 +57,7 @@ def test_what_texts_refer_to_stands_first_and_is_given_once() -> None:
     env = {"A": (Ref("host"), Ref("unread")), "B": SecretRef("s", "k"), "C": Ref("unread")}
     assert made.listed(env) == [
         {"name": "MLPLAT_UNREAD", "value": UNREAD},
-        {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
-        {"name": "A", "value": "$(POD_IP)$(MLPLAT_UNREAD)"},
+        {"name": "A", "value": "0.0.0.0$(MLPLAT_UNREAD)"},
         {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
         {"name": "C", "value": UNREAD},
     ]

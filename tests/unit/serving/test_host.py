@@ -14,14 +14,13 @@ def test_without_a_word_a_server_listens_on_this_computer_alone() -> None:
     assert options.parse(NEEDED).host == "127.0.0.1"
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3", "fd00::1"])
+@pytest.mark.parametrize("address", ["10.1.2.3", "fd00::1", "0.0.0.0"])
 def test_a_server_listens_on_the_one_address_it_is_told(address: str) -> None:
     assert options.parse([*NEEDED, "--host", address]).host == address
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "localhost"])
-def test_every_address_at_once_is_refused(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        options.parse([*NEEDED, "--host", address])
+        options.parse([*NEEDED, "--host", "localhost"])
     assert left.value.code == 2
     assert "--host" in capsys.readouterr().err

@@ -57,20 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m mlplat.controller.kubernetes", description="Reconcile the endpoints of a cluster."
     )
     parser.add_argument("--settings", type=Path, required=True, help="JSON file that `mlplat up` writes")
-    parser.add_argument(
-        "--host",
-        default=_address(),
-        help="the one address of /health and /metrics; the pod's, or this computer's own",
-    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address of /health and /metrics")
     parser.add_argument("--context", help="context of the kubeconfig, outside of the cluster")
     return parser
-
-
-def _address() -> str:
-    if given := os.environ.get("POD_IP"):
-        return given
-    # In a pod its name has its address, by /etc/hosts.
-    return socket.gethostbyname(socket.gethostname()) if "KUBERNETES_SERVICE_HOST" in os.environ else "127.0.0.1"
 
 
 def _cluster(context: str | None) -> Cluster:
