@@ -10,11 +10,12 @@ import pytest
 
 from kubeendpoints import define
 from mlplat.cluster import Cluster, ConflictError, UnknownKindError
-from mlplat.controller import wishes
+from mlplat.controller import decision, wishes
 from mlplat.controller.document import Endpoint, EndpointSpec, Event, Status
 from mlplat.controller.kubernetes.lease import DURATION, GIVING_UP, Lease
 from mlplat.controller.kubernetes.store import KubernetesStore
 from mlplat.controller.store import SupersededError, Wish
+from mlplat.controller.window import Window
 from mlplat.errors import RefusedError
 from mlplat.labels import Name
 from mlplat.manifests import crd, names
@@ -53,6 +54,15 @@ def deploy(late: Name, version: str = "1") -> Wish:
 def test_an_equal_wish_is_a_new_generation(store: KubernetesStore, late: Name) -> None:
     first = store.wish(late, deploy(late), WISHED)
     assert store.wish(late, deploy(late), WISHED).spec.generation == first.spec.generation + 1
+
+
+def test_figures_that_nothing_bounds_come_back(store: KubernetesStore, late: Name) -> None:
+    generation = store.wish(late, deploy(late), WISHED).spec.generation
+    figures = decision.decide(Window(), Window(), RolloutPolicy(), 0.0).figures
+    assert figures.challenger_latency.high is None
+    event = Event(time=NOW, generation=generation, kind="step", text="a step", figures=figures)
+    store.report(late, generation, Status(phase="rolling", observed_generation=generation, since=NOW), [event])
+    assert [each.figures for each in store.events(late)][-1] == figures
 
 
 def test_whoever_writes_in_between_is_not_lost(store: KubernetesStore, late: Name) -> None:

@@ -111,7 +111,7 @@ class Range(_Document):
     """An interval of confidence."""
 
     low: float
-    high: float | None
+    high: float | None = None
     """None where nothing bounds it from above."""
 
 
