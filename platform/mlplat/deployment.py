@@ -85,6 +85,15 @@ def named() -> str | None:
     return pulumi.Config(namespace).get(key)
 
 
+def remembered() -> dict[str, Any]:
+    """Return, inside the engine's program, the outputs that this stack's last `up` has left; none where it has none."""
+    import pulumi
+
+    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    told = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value or {}
+    return dict(told.get("outputs") or {})
+
+
 def guard(backend: str | None) -> None:
     """Refuse, inside the engine's program, a stack that is opened where its state is not. Raises `RefusedError`.
 
@@ -96,9 +105,7 @@ def guard(backend: str | None) -> None:
     written = named()
     if not written:
         return
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    told = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value or {}
-    found = (told.get("outputs") or {}).get(OUTPUT)
+    found = remembered().get(OUTPUT)
     here = os.environ.get("PULUMI_BACKEND_URL")
     if found == written or (found is None and here is not None and here == backend):
         return

@@ -103,6 +103,18 @@ def fingerprint(requirements: Path) -> str:
     return hashlib.sha256(content + f"\npython {_python_version()}".encode()).hexdigest()
 
 
+def pinned(name: str, package: str) -> str:
+    """Return the version of a package that an environment or image, such as `images/tracking`, is locked with.
+
+    Raises `ValueError` for a package that is not in it.
+    """
+    locked = (REQUIREMENTS / f"{name}.txt").read_text()
+    found = re.search(rf"^{re.escape(package)}==(\S+)", locked, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{name} is locked without `{package}`")
+    return found[1]
+
+
 def inherited() -> dict[str, str]:
     """Return this process's variables without those that would mislead a child with an environment of its own."""
     return {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}

@@ -1,7 +1,8 @@
 """Every version of somebody else's that a cluster gets: add-ons, charts, machine images, container images.
 
 A line is changed after reading that part's release notes against `KUBERNETES`; tests hold that every part takes every
-Kubernetes listed. The comments above the lines are for Renovate, which proposes the changes.
+Kubernetes listed. The comments above the lines are for Renovate, which proposes the changes. What another version of a
+part does to a platform that stands, and from where it is reached, is written in `upgrades/ways.py`.
 """
 
 from __future__ import annotations

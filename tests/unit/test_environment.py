@@ -300,3 +300,9 @@ def test_children_get_no_variable_that_would_mislead_them(monkeypatch: pytest.Mo
 
 def test_the_interpreter_is_not_the_one_of_this_environment() -> None:
     assert not Path(environment.base_python()).is_relative_to(sys.prefix) or sys.prefix == sys.base_prefix
+
+
+def test_a_locked_version_is_found_by_its_whole_name() -> None:
+    assert environment.pinned("images/tracking", "mlflow") == environment.pinned("tracking", "mlflow")
+    with pytest.raises(ValueError, match="locked without `mlf`"):
+        environment.pinned("images/tracking", "mlf")

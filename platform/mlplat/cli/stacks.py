@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from mlplat.engine.events import EngineChange, Listener
     from mlplat.engine.stack import Stack
     from mlplat.spec.platform import PlatformSpec
+    from mlplat.upgrades import Consequence
+
+GRAVE = ("migrates", "replaces")
+"""What another version does that nobody may do unasked: there is no way back from the one, and the other takes long."""
 
 
 def binary(file: Path, *, yes: bool) -> Binary:
@@ -61,6 +66,7 @@ def up(spec: PlatformSpec, stack: str, file: Path, *, preview: bool, yes: bool, 
     say(f"stack {stack}: {file}, by the engine")
     clusters.refuse_unlocked(spec, file)
     clusters.guard(spec, file, write=not preview)
+    clusters.refuse_removed(spec)
     if preview:
         _show(spec, stack, file, as_json=as_json)
     else:
@@ -73,10 +79,10 @@ def _show(spec: PlatformSpec, stack: str, file: Path, *, as_json: bool) -> None:
 
     with looked_at(spec, stack, file, say, engine=engine) as found, tempfile.TemporaryDirectory() as folder:
         seen = _look(found, Path(folder) / "plan.json")
-    _announce(seen.changes)
+    _announce(seen)
     _tell_cost(spec)
     if as_json:
-        _emit(seen.changes, None)
+        _emit(seen, None)
 
 
 def _bring(spec: PlatformSpec, stack: str, file: Path, *, yes: bool, as_json: bool) -> None:
@@ -90,16 +96,16 @@ def _bring(spec: PlatformSpec, stack: str, file: Path, *, yes: bool, as_json: bo
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "plan.json"
         seen = _look(found, plan)
-        _announce(seen.changes)
+        _announce(seen)
         if seen.changes:
             _tell_cost(spec)
-            _ask(seen.changes, yes)
+            _ask(seen.changes, yes, seen.upgrades)
             with progress(f"standing `{spec.name}` up"):
                 endpoints = found.up(plan, indented)
             say(f"up after {time.monotonic() - started:.1f} s")
     clusters.connect(spec, stack, file)
     if as_json:
-        _emit(seen.changes, endpoints)
+        _emit(seen, endpoints)
     elif endpoints:
         table(sorted(leaves(_shown(endpoints))), ["output", "value"])
 
@@ -137,11 +143,15 @@ def _look(found: Stack, plan: Path) -> Listener:
     return seen
 
 
-def _announce(changes: list[EngineChange]) -> None:
-    for change in changes:
+def _announce(seen: Listener) -> None:
+    for change in seen.changes:
         say(f"  {change}")
-    if not changes:
+    if not seen.changes:
         say("nothing to do: everything is as written")
+    if seen.upgrades:
+        say("of another version than what is there:")
+    for each in seen.upgrades:
+        say(f"  {each}")
 
 
 def _tell_cost(spec: PlatformSpec) -> None:
@@ -154,16 +164,16 @@ def _tell_cost(spec: PlatformSpec) -> None:
     say(f"  costs {known}, as far as is known: `mlplat cost` shows every part")
 
 
-def _ask(changes: list[EngineChange], yes: bool) -> None:
+def _ask(changes: list[EngineChange], yes: bool, upgrades: Sequence[Consequence] = ()) -> None:
     from mlplat.engine.events import DISTURBING
 
-    disturbing = [change for change in changes if change.action in DISTURBING]
+    disturbing = [change.name for change in changes if change.action in DISTURBING]
+    disturbing += [each.part for each in upgrades if each.kind in GRAVE and each.part not in disturbing]
     if yes or not disturbing:
         return
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{', '.join(each.name for each in disturbing)}: would be restarted, replaced or deleted, and nobody can be"
-            " asked",
+            f"{', '.join(disturbing)}: would be restarted, replaced, migrated or deleted, and nobody can be asked",
             hint="say `--yes`, or look with `--preview`",
         )
     click.confirm("go on?", abort=True, err=True)
@@ -175,11 +185,12 @@ def indented(text: str) -> None:
 
 
 def _shown(outputs: dict[str, object]) -> dict[str, object]:
-    from mlplat.deployment import OUTPUT
+    from mlplat import deployment, upgrades
 
-    return {name: value for name, value in outputs.items() if name != OUTPUT}
+    return {name: value for name, value in outputs.items() if name not in (deployment.OUTPUT, upgrades.OUTPUT)}
 
 
-def _emit(changes: list[EngineChange], outputs: dict[str, object] | None) -> None:
+def _emit(seen: Listener, outputs: dict[str, object] | None) -> None:
     made = None if outputs is None else {"endpoints": _shown(outputs)}
-    emit_json({"changes": [asdict(change) for change in changes], "platform": made})
+    changes, upgrades = ([asdict(each) for each in found] for found in (seen.changes, seen.upgrades))
+    emit_json({"changes": changes, "upgrades": upgrades, "platform": made})

@@ -35,7 +35,8 @@ def command(stack: str, preview: bool, yes: bool, wait: float, as_json: bool) ->
 
     Without a stack file, the stack `local` is a platform with all its defaults. Running services that no change
     concerns are not touched, and neither are endpoints. A stack file of an older version is brought to the newest form
-    after its diff was shown and agreed to.
+    after its diff was shown and agreed to. On a stack with an engine it says what other versions of parts than those
+    that are there migrate, replace or restart, and refuses steps that nobody supports.
 
     \b
     Example:

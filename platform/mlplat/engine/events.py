@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlplat.upgrades import Consequence
+
 SILENT = ("pulumi:pulumi:Stack", "pulumi:providers:")
 """Types that stand for the stack and its providers, which nobody asked for."""
 ACTIONS = {
@@ -46,6 +48,8 @@ class Listener:
     errors: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     """What the provider found on this computer, such as `gateway: does not run`."""
+    upgrades: list[Consequence] = field(default_factory=list)
+    """What other versions of parts do; the program says it, and no event."""
 
     def __call__(self, event: Any) -> None:
         """Take one event."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlplat import deployment
+from mlplat import deployment, upgrades
 from mlplat.engine import backend, binary, locks, refusals
 from mlplat.engine import ending as endings
 from mlplat.engine.backend import ENCRYPTED, FILE, Backend
@@ -51,10 +51,19 @@ class Stack:
     """Where the engine's own words are kept."""
 
     def preview(self, plan: Path, tell: Say) -> Listener:
-        """Work out what an `up` would do, and keep it at `plan`. Raises `MlplatError`."""
+        """Work out what an `up` would do, and keep it at `plan`.
+
+        Raises `MlplatError`, also for versions that nobody supports after those that are there.
+        """
+        from mlplat.program import run
+
         listener = Listener(tell)
+        before = upgrades.remembered(self.resources())
+        program = functools.partial(run, guarded=False, standing=before, told=listener.upgrades.extend)
         with self._readable(listener):
-            self.handle.preview(on_event=listener, on_output=self._write, on_error=self._write, plan=str(plan))
+            self.handle.preview(
+                on_event=listener, on_output=self._write, on_error=self._write, plan=str(plan), program=program
+            )
         return listener
 
     def up(self, plan: Path, tell: Say) -> dict[str, Any]:

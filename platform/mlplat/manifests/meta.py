@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,14 @@ def metadata(service: Service, place: Place, name: str | None = None, **more: An
     """Return the metadata of one of a service's objects."""
     made: dict[str, Any] = {"name": name or service.name, "namespace": place.namespace}
     owner = {"ownerReferences": [dict(place.owner)]} if place.owner else {}
-    return {**made, "labels": labels(service, place), **owner, **more}
+    # Not on pods: which version they are of is their image's affair, and a label more would replace them.
+    version = {names.APP_VERSION: _label(service.version)} if service.version else {}
+    return {**made, "labels": dict(sorted({**labels(service, place), **version}.items())), **owner, **more}
+
+
+def _label(version: str) -> str:
+    # The local part of a version begins with `+`, and an image's tag may be longer than a label.
+    return re.sub(r"[^\w.-]", "-", version, flags=re.ASCII)[: names.LABEL_LENGTH].strip("-_.")
 
 
 def text(content: Any) -> str:

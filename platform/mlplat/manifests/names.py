@@ -21,6 +21,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 """Group and version of `ModelEndpoint`."""
 
 APP = "app.kubernetes.io/name"
+APP_VERSION = "app.kubernetes.io/version"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 PART_OF = "app.kubernetes.io/part-of"

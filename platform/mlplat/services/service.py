@@ -43,6 +43,10 @@ Text = str | Ref | tuple[str | Ref, ...]
 """A text, a reference, or several of them written together."""
 
 
+WHOLE_GPU = "nvidia.com/gpu"
+"""What whole GPUs are asked for as."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """What a container is given; on this computer services share what there is."""
@@ -54,8 +58,19 @@ class Resources:
     memory_limit_mib: int = 512
     """Memory above which it is ended. Processors have no limit: one that is idle may as well be used."""
     gpu: int = 0
-    gpu_resource: str = "nvidia.com/gpu"
+    gpu_resource: str = WHOLE_GPU
     """What GPUs are asked for as: those that several share have another name."""
+
+
+def too_many(gpu: int, gpu_resource: str) -> str | None:
+    """Return why no node would give a pod so many GPUs; None where one may.
+
+    Two shares may be of one and the same GPU, so the device plugin (`failRequestsGreaterThanOne`) hands out one, and a
+    pod that asks for more is put on a node, refused there, and made again for ever.
+    """
+    if gpu <= 1 or gpu_resource == WHOLE_GPU:
+        return None
+    return f"asks for {gpu} GPUs where each is shared, and a pod gets one share"
 
 
 @dataclass(frozen=True)
@@ -155,6 +170,8 @@ class Service:
     """Whether the old version has to have ended before the new one starts."""
     user: int = 10001
     """Number of the user that it runs as where there is no person."""
+    version: str | None = None
+    """Version of the program that its image brings; a cluster's objects are labelled with it."""
 
     @property
     def images(self) -> tuple[str, ...]:

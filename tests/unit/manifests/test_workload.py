@@ -49,6 +49,16 @@ def changed(**more: Any) -> Service:
     return dataclasses.replace(SERVICE, **more)
 
 
+@pytest.mark.parametrize(
+    ("version", "label"), [("3.17.2", "3.17.2"), ("0.2.0.dev1+ab.c", "0.2.0.dev1-ab.c"), ("v" * 62 + ".1", "v" * 62)]
+)
+def test_a_version_marks_every_object_and_no_pod(version: str, label: str) -> None:
+    plain, marked = workload(SERVICE, PLACE), workload(changed(version=version), PLACE)
+    assert {each["metadata"]["labels"].pop("app.kubernetes.io/version") for each in marked} == {label}
+    # What remains says nothing of it, pods' templates and jobs' names included: only an image may replace pods.
+    assert marked == plain
+
+
 def test_what_a_service_needs_is_made_before_it_and_its_job_before_its_pods() -> None:
     made = kinds(workload(changed(replicas=2, metrics="/m"), PLACE))
     assert made == [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mlplat.services.cluster import development
 from mlplat.services.cluster.controller import controller
-from mlplat.services.cluster.features import features
+from mlplat.services.cluster.features import features, has_server, online
 from mlplat.services.cluster.metadata import metadata
 from mlplat.services.cluster.standing import has_database
 from mlplat.services.cluster.tracking import tracking
@@ -22,6 +22,7 @@ def on_cluster(spec: PlatformSpec) -> tuple[Service, ...]:
         *development.services(spec),
         tracking(spec),
         *([features(spec)] if has_database(spec, "features") else []),
+        *([online(spec)] if has_server(spec) else []),
         *([metadata(spec)] if spec.kubernetes.metadata_service and has_database(spec, "pipelines") else []),
         controller(spec),
     )

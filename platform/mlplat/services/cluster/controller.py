@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mlplat
 from mlplat.services.cluster import standing
 from mlplat.services.service import Http, Ref, Resources, Service
 from mlplat.spec.platform import PlatformSpec
@@ -25,7 +26,11 @@ def controller(spec: PlatformSpec) -> Service:
     return Service(
         name="controller",
         image="controller",
-        argv=("python", "-m", "mlplat.controller.kubernetes", "--settings", (Ref("files"), f"/{SETTINGS}")),
+        version=mlplat.__version__,
+        argv=(
+            *("python", "-m", "mlplat.controller.kubernetes", "--settings", (Ref("files"), f"/{SETTINGS}")),
+            *("--host", Ref("host")),
+        ),
         ready=Http("/health"),
         env=standing.objects(spec),
         ports={"http": spec.controller.port},

@@ -38,6 +38,7 @@ def database() -> Service:
     return Service(
         name=standing.DATABASE,
         image=POSTGRES,
+        version=POSTGRES.rpartition(":")[2],
         argv=(),
         ready=Open(port="sql", timeout=120),
         env={"POSTGRES_PASSWORD": ADMIN, "PGDATA": "/var/lib/postgresql/data/pgdata"},
@@ -57,6 +58,7 @@ def objects() -> Service:
     return Service(
         name=standing.OBJECTS,
         image=SEAWEEDFS,
+        version=SEAWEEDFS.rpartition(":")[2],
         argv=(
             *("/usr/bin/weed", "server", "-dir=/data", "-s3", f"-s3.port={S3_PORT}", ("-s3.ip.bind=", Ref("host"))),
             # Its parts remember each other by address, and a pod's is another one at each start.

@@ -1,27 +1,38 @@
-"""Feast's registry on a cluster: what features there are, of all projects, in PostgreSQL behind one server.
+"""Feast on a cluster: what features there are, of all projects, and their values for whoever waits for an answer.
 
-Values of features are not read through it: who looks one up goes to the online store with the rights of its own team. A
-registry of SQL belongs to no team, so that projects ask this server and the password of the database stays here.
+Definitions are in PostgreSQL behind a server of Feast's registry, whose tables belong to no team, so that the password
+of the database stays here. Where a cloud has an online store, values are looked up there, with the rights of the team;
+elsewhere they are in the same PostgreSQL, behind the feature server of `mlplat.online`, which serves every project.
+Neither server knows users: whoever reaches it may read and write, and by network policy that is teams' own pods.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from mlplat.environment import pinned
 from mlplat.services.cluster import development, standing
 from mlplat.services.cluster.launch import DATABASE_URL
-from mlplat.services.service import Job, Open, Ref, Resources, Service
+from mlplat.services.service import Http, Job, Open, Ref, Resources, Service
 from mlplat.spec.platform import PlatformSpec
 
-PORT = 6570
+NAME, ONLINE = "features", "online"
+PORT, ONLINE_PORT = 6570, 6566
 FILE = "feature_store.yaml"
 CACHE_SECONDS = 60
 FEAST = ("feast", "--feature-store-yaml", (Ref("files"), f"/{FILE}"))
+RESOURCES = Resources(cpu=0.1, memory_mib=384, memory_limit_mib=1024)
+KEYS = 3
+"""Version of the form in which Feast writes keys down: one for all that read or write them."""
 
 
 def features(spec: PlatformSpec) -> Service:
     """Return the feature registry's service."""
     return Service(
-        name="features",
+        name=NAME,
         image="features",
+        version=pinned("images/features", "feast"),
         argv=(*FEAST, "serve_registry", "--port", str(PORT)),
         ready=Open(port="grpc", timeout=180),
         env={DATABASE_URL: standing.database(spec, "features")},
@@ -31,7 +42,7 @@ def features(spec: PlatformSpec) -> Service:
         needs=standing.needs(spec, standing.DATABASE),
         reaches=standing.reaches(spec, standing.DATABASE),
         callers=("pipelines", "serving"),
-        resources=Resources(cpu=0.1, memory_mib=384, memory_limit_mib=1024),
+        resources=RESOURCES,
         replicas=standing.replicas(spec),
         setup=(
             *development.databases(spec, "features"),
@@ -40,20 +51,95 @@ def features(spec: PlatformSpec) -> Service:
     )
 
 
-def store() -> dict[str, object]:
+def online(spec: PlatformSpec) -> Service:
+    """Return the feature server's service. Raises `ValueError` where `has_server` says that there is none."""
+    if not has_server(spec):
+        raise ValueError("no project of this platform looks features up in PostgreSQL")
+    return Service(
+        name=ONLINE,
+        image="features",
+        version=pinned("images/features", "feast"),
+        argv=(
+            *("python", "-m", "mlplat.online", "--store", (Ref("files"), f"/{FILE}")),
+            *("--host", Ref("host"), "--port", str(ONLINE_PORT)),
+            *(word for project in projects(spec) for word in ("--project", named(project))),
+        ),
+        ready=Http("/ready", timeout=180),
+        # Without the database it is not ready; a restart would not bring the database back.
+        alive=Http("/alive"),
+        env={DATABASE_URL: standing.database(spec, "features")},
+        ports={"http": ONLINE_PORT},
+        files={FILE: online_store()},
+        code=True,
+        # The registry's tables are made before the registry's server.
+        needs=(*standing.needs(spec, standing.DATABASE), NAME),
+        reaches=standing.reaches(spec, standing.DATABASE),
+        callers=("pipelines", "serving"),
+        resources=RESOURCES,
+        replicas=standing.replicas(spec),
+    )
+
+
+def has_server(spec: PlatformSpec) -> bool:
+    """Tell whether features are looked up by the feature server: not where a cloud has an online store."""
+    return spec.target == "kubernetes" and standing.has_database(spec, "features") and bool(projects(spec))
+
+
+def projects(spec: PlatformSpec) -> list[str]:
+    """Return the projects of all teams."""
+    return sorted(project for team in spec.teams.values() for project in team.projects)
+
+
+def named(project: str) -> str:
+    """Return what Feast calls a project: it takes no `-`, which a project's name has and `_` never."""
+    return project.replace("-", "_")
+
+
+def store() -> dict[str, Any]:
     """Return the registry's `feature_store.yaml`; Feast puts the variable's value in."""
     return {
         # Each request names its own project; Feast asks for one here.
         "project": "mlplat",
         "provider": "local",
-        "entity_key_serialization_version": 3,
-        "registry": {
-            "registry_type": "sql",
-            "path": f"${{{DATABASE_URL}}}",
-            "cache_ttl_seconds": CACHE_SECONDS,
-            # Tables are made by one job, before: two servers that make them at once fail.
-            "schema_mode": "verify",
-            "sqlalchemy_config_kwargs": {"pool_pre_ping": True, "pool_size": 5},
-        },
+        "entity_key_serialization_version": KEYS,
+        "registry": _registry(connections=5),
         "online_store": None,
+    }
+
+
+def online_store() -> dict[str, Any]:
+    """Return the feature server's `feature_store.yaml`, without a project's name, which the server adds."""
+    return {
+        "provider": "local",
+        "entity_key_serialization_version": KEYS,
+        # One for each project.
+        "registry": _registry(connections=1),
+        "online_store": {"type": "mlplat.online.store.PostgresOnlineStore", "url": f"${{{DATABASE_URL}}}"},
+    }
+
+
+def client(project: str, registry: str, online: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a project's `feature_store.yaml`, which holds no credentials; `registry` is host and port.
+
+    Without `online`, features are for training only.
+    """
+    return {
+        "project": named(project),
+        "provider": "local",
+        "entity_key_serialization_version": KEYS,
+        "registry": {"registry_type": "remote", "path": registry},
+        "online_store": dict(online) if online else None,
+        # Feast's own of files loses rows whose entity and time are the same.
+        "offline_store": {"type": "duckdb"},
+    }
+
+
+def _registry(connections: int) -> dict[str, Any]:
+    return {
+        "registry_type": "sql",
+        "path": f"${{{DATABASE_URL}}}",
+        "cache_ttl_seconds": CACHE_SECONDS,
+        # Tables are made by one job, before: two servers that make them at once fail.
+        "schema_mode": "verify",
+        "sqlalchemy_config_kwargs": {"pool_pre_ping": True, "pool_size": connections},
     }

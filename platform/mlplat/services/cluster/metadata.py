@@ -24,6 +24,7 @@ def metadata(spec: PlatformSpec) -> Service:
     return Service(
         name="metadata",
         image=spec.kubernetes.metadata_service,
+        version=_version(spec.kubernetes.metadata_service),
         argv=("/opt/latest/bin/python3", "-m", "services.metadata_service.server"),
         ready=Http("/ping"),
         env={
@@ -47,3 +48,8 @@ def metadata(spec: PlatformSpec) -> Service:
             ),
         ),
     )
+
+
+def _version(image: str) -> str | None:
+    """Return the tag of an image; None for one that has none."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2] or None

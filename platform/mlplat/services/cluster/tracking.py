@@ -6,6 +6,7 @@ policy, which holds where the cluster's network enforces it; model servers do no
 
 from __future__ import annotations
 
+from mlplat.environment import pinned
 from mlplat.services.cluster import development, standing
 from mlplat.services.cluster.launch import DATABASE_URL, with_driver
 from mlplat.services.service import Http, Job, Ref, Resources, SecretRef, Service, Text
@@ -41,6 +42,7 @@ def tracking(spec: PlatformSpec) -> Service:
     return Service(
         name="tracking",
         image="tracking",
+        version=pinned("images/tracking", "mlflow"),
         argv=(
             *with_driver(DRIVER, *STORES),
             *("python", "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--host", Ref("host")),
