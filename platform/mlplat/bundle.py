@@ -87,14 +87,22 @@ def read_contract(folder: Path) -> Contract:
     """Read a bundle's contract. Raises `BundleError` when it is missing or does not hold."""
     path = folder / CONTRACT_FILE
     try:
-        return Contract.model_validate_json(path.read_bytes())
+        return parse_contract(path.read_bytes(), str(path))
     except FileNotFoundError as error:
         raise BundleError(
             f"{path}: missing", hint="a model is served from the folder that `mlplat run train` registers"
         ) from error
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+
+
+def parse_contract(content: bytes, source: str) -> Contract:
+    """Read the content of a contract that is at `source`. Raises `BundleError` when it does not hold."""
+    try:
+        return Contract.model_validate_json(content)
     except ValidationError as error:
         first: Any = error.errors()[0]
-        raise BundleError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise BundleError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def digest(folder: Path) -> str:

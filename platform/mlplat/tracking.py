@@ -63,6 +63,10 @@ class Tracking:
         info = self.get("runs/get", run_id=run)["run"]["info"]
         return self._send("GET", self._artifact(f"{artifact_path(info['artifact_uri'])}/{path}")).content
 
+    def artifact(self, source: str, name: str) -> bytes:
+        """Return one file of an artifact folder."""
+        return self._send("GET", self._artifact(f"{artifact_path(source)}/{name}")).content
+
     def download(self, source: str, folder: Path) -> None:
         """Write all files of an artifact folder below `folder`. Raises `StateError` when that cannot be written."""
         path = artifact_path(source)

@@ -32,8 +32,10 @@ GROUPS = {
     "Project": {
         "new": "Make a project from a template",
         "run": "Run a project's pipeline, or look at past runs",
+        "publish": "Put a project's flows where they run unattended",
         "deploy": "Put a model version behind an endpoint",
         "predict": "Ask an endpoint",
+        "retrain": "Have an endpoint's model trained anew, unattended",
     },
     "Models": {
         "endpoint": "List, show, roll back and delete endpoints",

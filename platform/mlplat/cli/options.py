@@ -26,6 +26,13 @@ def stack_option(function: F) -> F:
     )(function)
 
 
+def here_option(function: F) -> F:
+    """Add `--here`."""
+    return click.option("--here", is_flag=True, help="Runs on this computer, also where the platform is on a cluster.")(
+        function
+    )
+
+
 def json_option(function: F) -> F:
     """Add `--json`, as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")(function)

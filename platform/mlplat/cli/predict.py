@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from mlplat.errors import MlplatError, NotReadyError, RefusedError, UnreachableE
 
 if TYPE_CHECKING:
     from mlplat.bundle import Contract
-    from mlplat.controller.document import Endpoint
+    from mlplat.controller.document import Endpoint, Revision
 
 ROWS_A_REQUEST = 1000
 SECONDS = 60.0
@@ -56,12 +56,12 @@ def command(endpoint: str | None, *, data: str | None, example: bool, stack: str
         )
     with where.store() as store:
         found = endpoints.existing(store, name)
-    contract = _contract(found)
     if example and data:
         raise UsageError("`--data` and `--example` exclude each other", hint="leave one of them out")
     if not example and data is None and sys.stdin.isatty():
         raise UsageError("no rows were given", hint="add `--data FILE`, `--data -` for standard input, or `--example`")
-    rows = _examples(found, contract) if example else _read(data or "-", contract)
+    champion = _champion(found)
+    rows = _examples(where, champion) if example else _read(data or "-", lambda: _known_contract(where, champion))
     with where.reach(f"{where.address(name)}/predict") as url:
         answers = list(_ask(url, rows, _caller()))
     if as_json:
@@ -72,32 +72,53 @@ def command(endpoint: str | None, *, data: str | None, example: bool, stack: str
             click.echo(json.dumps(prediction))
 
 
-def _contract(endpoint: Endpoint) -> Contract | None:
-    """Return the contract of the version that serves, where its bundle can be read from here."""
-    from mlplat.bundle import BundleError, read_contract
-
+def _champion(endpoint: Endpoint) -> Revision:
     champion = endpoint.status.revision(endpoint.status.champion)
     if champion is None:
         raise NotReadyError(
             f"{endpoint.spec.name} serves nothing: {endpoint.status.message}",
             hint=f"`mlplat rollout history {endpoint.spec.name}` shows what happened",
         )
-    try:
+    return champion
+
+
+def _contract(where: endpoints.Place, champion: Revision) -> Contract:
+    """Return the contract of the version that serves: of its bundle here, or as the registry of a cluster has it.
+
+    Raises `MlplatError` where it cannot be read.
+    """
+    from mlplat.bundle import CONTRACT_FILE, parse_contract, read_contract
+    from mlplat.tracking import Tracking
+
+    if where.connection.store.startswith("sqlite:"):
         return read_contract(Path(champion.folder))
-    except (BundleError, OSError):
+    import httpx
+
+    # The folder is the controller's, in its own pod.
+    with where.reach(where.connection.tracking) as tracking, httpx.Client(trust_env=False) as http:
+        content = Tracking(tracking, http, seconds=SECONDS).artifact(champion.source, CONTRACT_FILE)
+    return parse_contract(content, f"{champion.source}/{CONTRACT_FILE}")
+
+
+def _known_contract(where: endpoints.Place, champion: Revision) -> Contract | None:
+    """Return likewise, or None: without it the server says what is wrong with a row."""
+    try:
+        return _contract(where, champion)
+    except MlplatError:
         return None
 
 
-def _examples(endpoint: Endpoint, contract: Contract | None) -> Rows:
-    rows = [dict(item.row) for item in contract.examples] if contract else []
+def _examples(where: endpoints.Place, champion: Revision) -> Rows:
+    rows = [dict(item.row) for item in _contract(where, champion).examples]
     if not rows:
         raise MlplatError(
-            f"the version that {endpoint.spec.name} serves has no example rows", hint="give `--data FILE`"
+            f"version {champion.version} of {champion.model}, which serves, has no example rows",
+            hint="give `--data FILE`",
         )
     return rows
 
 
-def _read(source: str, contract: Contract | None) -> Rows:
+def _read(source: str, contract: Callable[[], Contract | None]) -> Rows:
     """Read rows. Raises `UsageError` naming the place that cannot be read."""
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
@@ -105,7 +126,7 @@ def _read(source: str, contract: Contract | None) -> Rows:
         why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
         raise UsageError(f"{source}: {why}") from error
     where = "standard input" if source == "-" else source
-    rows = _json_rows(text, where) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text, contract)
+    rows = _json_rows(text, where) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text, contract())
     if not rows:
         raise UsageError(f"{where}: holds no rows")
     return rows

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import mlplat
+from mlplat.cli import workflows
 from mlplat.cli.console import emit_json, progress, say, table, warn
-from mlplat.cli.options import current_project, json_option, project_option, read_pairs, stack_option
+from mlplat.cli.options import current_project, here_option, json_option, project_option, read_pairs, stack_option
 from mlplat.errors import MlplatError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from mlplat.contracts import Connection
     from mlplat.runs.flow import Request
     from mlplat.runs.store import Run
+    from mlplat.spec.project import ProjectSpec
 
 
 class Flows(click.Group):
@@ -55,10 +57,13 @@ class Flows(click.Group):
     subcommand_metavar="FLOW [OPTIONS] | list | show | resume | cancel",
 )
 def command() -> None:
-    """Run a project's flow to its end, as processes on this computer.
+    """Run a project's flow to its end: as processes on this computer, or on the cluster that the platform is on.
 
     Leaves with 0 when the model was registered and with 1 when the gate refused it or a step failed. The steps and how
     long they took are shown while it runs; everything they print is kept in the project's `.mlplat/runs`.
+
+    On a cluster it is the flow as `mlplat publish` has put it there; Ctrl-C ends the watching only. With `--here` it
+    runs on this computer all the same, and registers with the platform.
 
     \b
     Example:
@@ -85,6 +90,8 @@ def command() -> None:
     "--pdb", "debug", is_flag=True, help="One process, without Metaflow; stops in the debugger where it fails."
 )
 @click.option("--prepare", "only_prepare", is_flag=True, help="Make the project's environment, and no more.")
+@click.option("--wait/--no-wait", default=True, help="On a cluster: watch it until it is over.")
+@here_option
 @project_option
 @stack_option
 @json_option
@@ -97,6 +104,8 @@ def start(
     step: str | None,
     debug: bool,
     only_prepare: bool,
+    wait: bool,
+    here: bool,
     project: Path | None,
     stack: str,
     as_json: bool,
@@ -109,6 +118,7 @@ def start(
       mlplat run train --until 2013-04-01
       mlplat run train --sample 5000 --set training.trees=50
       mlplat run train --from gate
+      mlplat run train -s staging --no-wait
     """
     from mlplat.contracts import Connection
     from mlplat.runs import flow as flows
@@ -121,18 +131,43 @@ def start(
     request = flows.Request(
         flow or "", until, sample, _overrides(pairs), {k.replace("_", "-"): v for k, v in dates.items() if v}, step
     )
-    _check(folder, request, debug=debug, only_prepare=only_prepare)
-    override(spec, request.overrides)
     if only_prepare:
+        _check(folder, request, debug=debug, only_prepare=only_prepare)
         click.echo(_prepared(folder))
         return
-    connection = Connection.read(spec.platform, stack)
-    _say_skew(connection)
-    runs.check_answers(connection)
-    if not debug:
-        _finish(_watched(folder, connection, request), as_json=as_json)
-    elif code := runs.debug(folder, spec.project.replace("-", "_"), _prepared(folder), connection, request):
-        raise MlplatError(f"`{request.flow}` ended with exit code {code}")
+    override(spec, request.overrides)
+    if where := workflows.place(spec, stack, here=here):
+        _check_times(request)
+        _refuse_local_only(request, debug=debug)
+        workflows.start(where, request, wait=wait, as_json=as_json)
+        return
+    _check(folder, request, debug=debug, only_prepare=only_prepare)
+    if not wait:
+        raise UsageError("`--no-wait` is for a run on a cluster", hint="leave it out, or name its stack with `-s`")
+    with _reached(spec, Connection.read(spec.platform, stack)) as connection:
+        _say_skew(connection)
+        runs.check_answers(connection)
+        if not debug:
+            _finish(_watched(folder, connection, request), as_json=as_json)
+        elif code := runs.debug(folder, spec.project.replace("-", "_"), _prepared(folder), connection, request):
+            raise MlplatError(f"`{request.flow}` ended with exit code {code}")
+
+
+@contextlib.contextmanager
+def _reached(spec: ProjectSpec, connection: Connection) -> Iterator[Connection]:
+    """Yield a connection by whose addresses its registry is reached from here."""
+    from dataclasses import replace
+
+    from mlplat.cli.endpoints import Place
+
+    with Place(connection, spec).reach(connection.tracking) as tracking:
+        yield replace(connection, tracking=tracking)
+
+
+def _refuse_local_only(request: Request, *, debug: bool) -> None:
+    wanted = "--pdb" if debug else "--from" if request.step else None
+    if wanted:
+        raise UsageError(f"`{wanted}` is for runs on this computer", hint="`--here` runs the flow on this one")
 
 
 def _overrides(pairs: Sequence[str]) -> dict[str, Any]:
@@ -147,14 +182,20 @@ def _check(folder: Path, request: Request, *, debug: bool, only_prepare: bool) -
 
     if request.flow or not only_prepare:
         flows.find(folder, request.flow)
-    flows.check_time(request.until, "--until")
-    for name, text in request.dates.items():
-        flows.check_time(text, f"--{name}")
+    _check_times(request)
     if request.step and (request.options() or debug):
         raise UsageError(
             "`--from` goes on with the parameters of the run that failed",
             hint="leave the other options out, or start anew",
         )
+
+
+def _check_times(request: Request) -> None:
+    from mlplat.runs import flow as flows
+
+    flows.check_time(request.until, "--until")
+    for name, text in request.dates.items():
+        flows.check_time(text, f"--{name}")
 
 
 def _prepared(folder: Path) -> Path:
@@ -250,20 +291,26 @@ def _print(run: Run, *, as_json: bool) -> None:
 
 
 @command.command("list")
+@here_option
 @project_option
+@stack_option
 @json_option
-def list_(project: Path | None, *, as_json: bool) -> None:
-    """List this project's runs, the newest first.
+def list_(project: Path | None, *, here: bool, stack: str, as_json: bool) -> None:
+    """List this project's runs, the newest first: those on this computer, or on the cluster of a stack.
 
     \b
     Example:
       mlplat run list
+      mlplat run list -s staging
     """
     from dataclasses import asdict
 
     from mlplat.runs.store import Runs
 
-    folder, _ = current_project(project)
+    folder, spec = current_project(project)
+    if where := workflows.place(spec, stack, here=here):
+        workflows.listed(where, as_json=as_json)
+        return
     runs = Runs(folder).all(_warn_damaged)
     if as_json:
         emit_json([{**asdict(run.record), "result": run.result()} for run in runs])
@@ -286,20 +333,28 @@ def _row(run: Run) -> list[str]:
 
 
 @command.command("show")
-@click.argument("number", type=click.IntRange(min=1), metavar="[RUN]", required=False)
+@click.argument("run", required=False)
+@here_option
 @project_option
+@stack_option
 @json_option
-def show(number: int | None, project: Path | None, *, as_json: bool) -> None:
-    """Show what a run came to; without RUN, the last one.
+def show(run: str | None, project: Path | None, *, here: bool, stack: str, as_json: bool) -> None:
+    """Show what a run came to; without RUN, the last one. On a cluster RUN is its name, and here its number.
 
     \b
     Example:
       mlplat run show 3
       mlplat run show --json
+      mlplat run show flights-train-20261121-231500-4f0c -s staging
     """
     from mlplat.runs.store import Runs
 
-    runs = Runs(current_project(project)[0])
+    folder, spec = current_project(project)
+    if where := workflows.place(spec, stack, here=here):
+        workflows.show(where, run, as_json=as_json)
+        return
+    runs = Runs(folder)
+    number = _number(run) if run is not None else None
     found = runs.get(number) if number else next(iter(runs.all(_warn_damaged)), None)
     if found is None:
         raise UsageError("there are no runs yet", hint="`mlplat run train` starts one")
@@ -339,29 +394,46 @@ def resume(number: int | None, *, project: Path | None, stack: str, as_json: boo
     kept = Runs(folder)
     origin = kept.unfinished(number) if number else kept.last_unfinished()
     flows.find(folder, origin.record.flow)
-    connection = Connection.read(spec.platform, stack)
-    _say_skew(connection)
-    runs.check_answers(connection)
     request = flows.Request(origin.record.flow, resumes=True, origin=origin.record.id)
-    _finish(_watched(folder, connection, request), as_json=as_json)
+    with _reached(spec, Connection.read(spec.platform, stack)) as connection:
+        _say_skew(connection)
+        runs.check_answers(connection)
+        _finish(_watched(folder, connection, request), as_json=as_json)
 
 
 @command.command("cancel")
-@click.argument("number", type=click.IntRange(min=1), metavar="RUN")
+@click.argument("run")
+@here_option
 @project_option
-def cancel(number: int, project: Path | None) -> None:
-    """End a run that is going on, with all its tasks.
+@stack_option
+def cancel(run: str, project: Path | None, *, here: bool, stack: str) -> None:
+    """End a run that is going on, with all its tasks. On a cluster RUN is its name, and here its number.
 
     \b
     Example:
       mlplat run cancel 3
+      mlplat run cancel flights-train-20261121-231500-4f0c -s staging
     """
     from mlplat.runs import process
     from mlplat.runs.store import Runs
 
-    run = Runs(current_project(project)[0]).get(number)
-    if not process.cancel(run):
+    folder, spec = current_project(project)
+    if where := workflows.place(spec, stack, here=here):
+        workflows.cancel(where, run)
+        return
+    number = _number(run)
+    found = Runs(folder).get(number)
+    if not process.cancel(found):
         raise MlplatError(
-            f"run {number} is not going on: it is {run.record.status}", hint="`mlplat run list` lists them"
+            f"run {number} is not going on: it is {found.record.status}", hint="`mlplat run list` lists them"
         )
     say(f"run {number} is cancelled")
+
+
+def _number(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise UsageError(
+        f"`{text}` is no number of a run on this computer",
+        hint="`mlplat run list` lists them; `-s` names the stack of a cluster, whose runs have names",
+    )

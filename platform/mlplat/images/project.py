@@ -16,6 +16,7 @@ import mlplat
 from mlplat import codebase
 from mlplat.errors import MlplatError, UsageError
 from mlplat.images.context import DOCKERFILE, HASH_SIGNS
+from mlplat.images.references import LOCAL
 
 CODE = "code"
 """Folder of the context that holds mlplat's package."""
@@ -30,6 +31,11 @@ def tag(project: Path, base: str, platform: str) -> str:
         total.update(f"{path.as_posix()} {len(content)}\n".encode())
         total.update(content)
     return f"{mlplat.__version__.replace('+', '-')}-{total.hexdigest()[:HASH_SIGNS]}"
+
+
+def reference(project: Path, name: str, *, registry: str | None, base: str, platform: str) -> str:
+    """Return registry, name and tag of a project's image."""
+    return f"{registry or LOCAL}/projects/{name}:{tag(project, base, platform)}"
 
 
 def write(project: Path, folder: Path) -> None:

@@ -13,7 +13,7 @@ import mlplat
 from mlplat.images import catalogue, context, project
 from mlplat.images.builder import Build
 from mlplat.images.lock import Lock, Locked, lock_file, read, write
-from mlplat.images.references import LOCAL, needed, tag, tagged
+from mlplat.images.references import needed, tag, tagged
 from mlplat.images.work import Worker, refuse_local
 from mlplat.spec.platform import PlatformSpec
 
@@ -63,8 +63,8 @@ class StackImages:
     def project_reference(self, folder: Path, name: str) -> str:
         """Return registry, name and tag of a project's image."""
         images = self.spec.kubernetes.images
-        prefix = self.registry or images.registry or LOCAL
-        return f"{prefix}/projects/{name}:{project.tag(folder, images.base, images.platform)}"
+        registry = self.registry or images.registry
+        return project.reference(folder, name, registry=registry, base=images.base, platform=images.platform)
 
     def standing(self, worker: Worker | None) -> Iterator[Standing]:
         """Yield where each image stands; without a worker nobody is asked what is built."""

@@ -232,6 +232,16 @@ def _status() -> Schema:
             },
             "history": {"type": "array", "maxItems": HISTORY, "items": event, "x-kubernetes-list-type": "atomic"},
             "events": {**NUMBER, "description": "Events that there ever were."},
+            "retraining": {
+                "type": "object",
+                "description": "What became of the newest wish in the annotation `mlplat.dev/retrain`.",
+                "properties": {
+                    "request": {**TEXT, "description": "Digest of the wish."},
+                    "run": {**TEXT, "description": "Workflow that it became; empty where it became none."},
+                    "message": TEXT,
+                    "time": {"type": "string", "format": "date-time"},
+                },
+            },
             "state": {**ANYTHING, "description": "The controller's own document."},
         },
     }

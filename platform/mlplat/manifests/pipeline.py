@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlplat.labels import Name
 from mlplat.manifests.names import MANAGED_BY, MANAGER, PROJECT, TEAM, short
 from mlplat.spec.pipelines import PipelineSpec, ScheduleSpec, StepSpec
 
@@ -19,6 +18,9 @@ ARGO = "argoproj.io/v1alpha1"
 QUEUE = "kueue.x-k8s.io/queue-name"
 KEEP = "karpenter.sh/do-not-disrupt"
 REASON = "mlplat/reason"
+FLOW = "mlplat/flow"
+COMMIT = "mlplat/commit"
+"""Of a template: the commit that it was published from."""
 GPU = "nvidia.com/gpu"
 WORK = "/work"
 """Where a step unpacks the flow's code: the image's root is read-only."""
@@ -34,7 +36,7 @@ SETTLED = ("METAFLOW_PRODUCTION_TOKEN",)
 class Nodes:
     """Where the pods of a pool go."""
 
-    selector: Mapping[str, str] = field(default_factory=dict)
+    node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: Sequence[Mapping[str, str]] = ()
     gpu_resource: str = GPU
     """What its GPUs are asked for by: shared ones have a name of their own."""
@@ -69,8 +71,8 @@ def name(project: str, flow: str) -> str:
     return short(f"{project}-{flow}", 55)
 
 
-def template(compiled: Mapping[str, Any], site: Site, spec: PipelineSpec, *, flow: str) -> dict[str, Any]:
-    """Return the WorkflowTemplate of a flow, made of what Metaflow compiled.
+def template(compiled: Mapping[str, Any], site: Site, spec: PipelineSpec, *, flow: str, commit: str) -> dict[str, Any]:
+    """Return the WorkflowTemplate of a flow, made of what Metaflow compiled from a commit.
 
     Raises `KeyError` for a document that is none of Metaflow's.
     """
@@ -82,11 +84,11 @@ def template(compiled: Mapping[str, Any], site: Site, spec: PipelineSpec, *, flo
         "templates": parts,
         "serviceAccountName": site.account,
         "podMetadata": _labelled(inner.get("podMetadata", {}), site),
-        "workflowMetadata": _labelled(inner.get("workflowMetadata", {}), site),
+        "workflowMetadata": _labelled(inner.get("workflowMetadata", {}), site, flow),
         "activeDeadlineSeconds": int(spec.timeout_hours * HOUR),
         "ttlStrategy": {"secondsAfterCompletion": int(spec.keep_days * DAY)},
-        # A pod that stays keeps its node; logs are in the bucket.
-        "podGC": {"strategy": "OnPodCompletion"},
+        # One that failed stays, so that its log can be read: it has ended, and keeps no node.
+        "podGC": {"strategy": "OnPodSuccess"},
         "securityContext": _pod_security(site.user),
     }
     if site.pull_secret:
@@ -99,8 +101,8 @@ def template(compiled: Mapping[str, Any], site: Site, spec: PipelineSpec, *, flo
         "metadata": {
             "name": name(site.project, flow),
             "namespace": site.namespace,
-            "labels": {**document["metadata"].get("labels", {}), **site.labels},
-            "annotations": document["metadata"].get("annotations", {}),
+            "labels": {**document["metadata"].get("labels", {}), **site.labels, FLOW: flow},
+            "annotations": {**document["metadata"].get("annotations", {}), COMMIT: commit},
         },
         "spec": own,
     }
@@ -111,31 +113,31 @@ def schedule(site: Site, when: ScheduleSpec, *, flow: str) -> dict[str, Any]:
 
     `schedules`, and not `schedule`: since version 4 Argo takes an object with the latter and never runs it.
     """
-    called = name(site.project, flow)
+    called, labels = name(site.project, flow), {**site.labels, FLOW: flow}
     return {
         "apiVersion": ARGO,
         "kind": "CronWorkflow",
-        "metadata": {"name": called, "namespace": site.namespace, "labels": site.labels},
+        "metadata": {"name": called, "namespace": site.namespace, "labels": labels},
         "spec": {
             "schedules": list(when.cron),
             "timezone": when.timezone,
             "concurrencyPolicy": when.overlapping.capitalize(),
             "startingDeadlineSeconds": START_SECONDS,
             "workflowSpec": {"workflowTemplateRef": {"name": called}},
-            "workflowMetadata": {"labels": site.labels, "annotations": {REASON: "schedule"}},
+            "workflowMetadata": {"labels": labels, "annotations": {REASON: "schedule"}},
         },
     }
 
 
 def run(
-    model: Name, flow: str, *, namespace: str, key: str, reason: str, parameters: Mapping[str, Any] | None = None
+    project: str, flow: str, *, namespace: str, key: str, reason: str, parameters: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the Workflow that runs a flow once.
+    """Return the Workflow that runs a project's flow once.
 
     `key` names the wish: asked for twice, it is one run. Parameters are those of the flow, as JSON values: Metaflow
     reads the JSON of each.
     """
-    called = name(model.project, flow)
+    called = name(project, flow)
     given = [{"name": each, "value": json.dumps(value)} for each, value in sorted((parameters or {}).items())]
     return {
         "apiVersion": ARGO,
@@ -143,7 +145,7 @@ def run(
         "metadata": {
             "name": short(f"{called}-{key}", 63),
             "namespace": namespace,
-            "labels": {TEAM: namespace, PROJECT: model.project, MANAGED_BY: MANAGER},
+            "labels": {TEAM: namespace, PROJECT: project, MANAGED_BY: MANAGER, FLOW: flow},
             "annotations": {REASON: reason},
         },
         "spec": {
@@ -166,7 +168,7 @@ def _part(part: Mapping[str, Any], site: Site, spec: PipelineSpec) -> dict[str, 
         "metadata": _pod_metadata(part.get("metadata", {}), site),
         "container": _container(container, site, step if _is_step(part) else None),
         "volumes": [*part.get("volumes", []), *_volumes()],
-        "nodeSelector": dict(nodes.selector),
+        "nodeSelector": dict(nodes.node_selector),
         "tolerations": [dict(each) for each in nodes.tolerations],
         "automountServiceAccountToken": True,
     }
@@ -233,9 +235,9 @@ def _pod_metadata(present: Mapping[str, Any], site: Site) -> dict[str, Any]:
     }
 
 
-def _labelled(present: Mapping[str, Any], site: Site) -> dict[str, Any]:
+def _labelled(present: Mapping[str, Any], site: Site, flow: str | None = None) -> dict[str, Any]:
     return {
-        "labels": {**present.get("labels", {}), **site.labels},
+        "labels": {**present.get("labels", {}), **site.labels, **({FLOW: flow} if flow else {})},
         "annotations": dict(present.get("annotations", {})),
     }
 

@@ -36,12 +36,16 @@ class Request:
     origin: int | None = None
     """Which one, or the newest that did not end well."""
 
-    def options(self) -> list[str]:
-        """Return the flow's own options: only what was asked for, since a flow need not have all of them."""
+    def values(self) -> dict[str, Any]:
+        """Return the flow's own parameters: only what was asked for, since a flow need not have all of them."""
         wanted = {"until": self.until, "sample": self.sample, **self.dates}
         if self.overrides:
             wanted["set-json"] = json.dumps(dict(self.overrides), sort_keys=True)
-        return [part for name, value in wanted.items() if value is not None for part in (f"--{name}", str(value))]
+        return {name: value for name, value in wanted.items() if value is not None}
+
+    def options(self) -> list[str]:
+        """Return them as options."""
+        return [part for name, value in self.values().items() for part in (f"--{name}", str(value))]
 
 
 def find(project: Path, flow: str) -> Path:

@@ -26,6 +26,8 @@ from mlplat.errors import MlplatError, RefusedError, UnreachableError
 from mlplat.labels import Name
 from mlplat.manifests import names
 from mlplat.manifests.revision import Bucket, Server, documents, fewest, selector
+from mlplat.services.service import too_many
+from mlplat.spec.scale import ScaleSpec
 
 VERIFY_SECONDS = 60.0
 """How often objects beside the Deployments are looked for: somebody may have removed one."""
@@ -201,7 +203,7 @@ class ClusterActuator:
 
     def _server(self, endpoint: Name, of: Revision, replicas: int | None = None) -> Server:
         settings, namespace = self._settings(), self._store.namespace(endpoint)
-        pool = self._pool(endpoint, of, settings)
+        pool = nodes(endpoint, of.scale, settings)
         objects = settings.objects
         return Server(
             endpoint=endpoint,
@@ -226,17 +228,24 @@ class ClusterActuator:
             replicas=replicas,
         )
 
-    def _pool(self, endpoint: Name, of: Revision, settings: Settings) -> Pool:
-        if of.scale.pool is None:
-            return Pool()
-        try:
-            return settings.pools[of.scale.pool]
-        except KeyError:
-            known = ", ".join(f"`{each}`" for each in sorted(settings.pools)) or "none"
-            raise RefusedError(
-                f"{endpoint}: there is no pool `{of.scale.pool}` for it; there is {known}",
-                hint="`serving.scale.pool` in mlplat.yaml names one of `pools` in the stack file",
-            ) from None
+
+def nodes(endpoint: Name, scale: ScaleSpec, settings: Settings) -> Pool:
+    """Return where an endpoint's servers go. Raises `RefusedError` for a pool that is none, or could not hold them."""
+    if scale.pool is None:
+        return Pool()
+    pool = settings.pools.get(scale.pool)
+    if pool is None:
+        known = ", ".join(f"`{each}`" for each in sorted(settings.pools)) or "none"
+        raise RefusedError(
+            f"{endpoint}: there is no pool `{scale.pool}` for it; there is {known}",
+            hint="`serving.scale.pool` in mlplat.yaml names one of `pools` in the stack file",
+        )
+    if fault := too_many(scale.gpu, pool.gpu_resource):
+        raise RefusedError(
+            f"{endpoint}: a server {fault} (pool `{scale.pool}`)",
+            hint="`serving.scale.gpu: 1` in mlplat.yaml, or a pool without `shared_by`",
+        )
+    return pool
 
 
 def _labels(document: Mapping[str, Any]) -> Mapping[str, str]:

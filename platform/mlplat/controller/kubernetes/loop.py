@@ -13,6 +13,7 @@ import httpx
 from mlplat.cluster import Cluster
 from mlplat.controller.errands import Errands
 from mlplat.controller.kubernetes import lease as leases
+from mlplat.controller.kubernetes import retraining
 from mlplat.controller.kubernetes import settings as settings_file
 from mlplat.controller.kubernetes.actuator import ClusterActuator
 from mlplat.controller.kubernetes.bundles import Bundles, ClusterRegistry
@@ -133,6 +134,7 @@ def _reconcile(
         store.adopt()
         strangers = _tell(strangers, store.strangers())
         pace = reconciler.run()
+        retraining.attend(store, live.now.now_by().now())
         metrics.passed(store.endpoints(), reconciler.failures, time.monotonic() - began)
         _wait(store, seen, {"now": LEAST_SECONDS, "soon": SOON_SECONDS, "later": live.now.interval}[pace], stop)
 

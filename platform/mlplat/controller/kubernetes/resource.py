@@ -127,8 +127,24 @@ def reported(document: Document, status: Status, events: Sequence[Event], now: d
         "conditions": _conditions(document, status, now),
         "history": [*before.get("history", []), *new][-crd.HISTORY :],
         "events": count + len(new),
+        **({"retraining": answer} if (answer := retraining(document)) else {}),
         "state": status.model_dump(mode="json"),
     }
+
+
+def retraining(document: Document) -> Document:
+    """Return the newest answer to a wish that the model be trained anew; empty where there is none."""
+    found: Document = document.get("status", {}).get("retraining", {})
+    return found
+
+
+def answered(document: Document, answer: Document, event: Event) -> Document:
+    """Return the resource's `status` with an answer to such a wish."""
+    before: Document = document.get("status", {})
+    count = int(before.get("events", 0)) + 1
+    history = [*before.get("history", []), _event(event, count)][-crd.HISTORY :]
+    message = answer["message"][: crd.TEXT_LENGTH]
+    return {**before, "retraining": {**answer, "message": message}, "history": history, "events": count}
 
 
 def history(document: Document) -> list[Event]:

@@ -6,14 +6,15 @@ Nothing is lost between two writers, since whatever is written must still be wha
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from mlplat.cluster import Cluster, ConflictError
 from mlplat.controller.document import Endpoint, Event, Status
-from mlplat.controller.kubernetes import resource
+from mlplat.controller.kubernetes import resource, retraining
 from mlplat.controller.kubernetes.sight import Sight
 from mlplat.controller.steady import Anchor, not_before
 from mlplat.controller.store import SupersededError, Wish
@@ -24,7 +25,18 @@ from mlplat.manifests import crd, names
 TRIES = 8
 """Writers that may come in between before one gives up: the controller writes each second or so during a rollout."""
 
+PAUSE_SECONDS = 0.02
+"""Longest pause before the second try; each later one may be twice as long."""
+
 Document = dict[str, Any]
+
+
+def _tries() -> Iterator[int]:
+    """Yield as often as a write is tried; those who met each other go on at different times."""
+    for count in range(TRIES):
+        if count:
+            time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** (count - 1)))  # noqa: S311 - nobody has to guess it
+        yield count
 
 
 class KubernetesStore:
@@ -79,7 +91,7 @@ class KubernetesStore:
 
     def wish(self, name: Name, wish: Wish, event: Event) -> Endpoint:
         """See `Store.wish`. Raises `RefusedError` for a project of no team, and while the endpoint is being deleted."""
-        for _ in range(TRIES):
+        for _ in _tries():
             present = self._document(name)
             if present and resource.is_ending(present):
                 raise RefusedError(
@@ -112,6 +124,42 @@ class KubernetesStore:
         """See `Store.events`. The newest `crd.HISTORY` are kept."""
         document = self._document(name)
         return [each for each in resource.history(document) if each.number > after] if document else []
+
+    def retrain(self, name: Name, text: str) -> None:
+        """Ask for an endpoint's model to be trained anew. Raises `RefusedError` for an endpoint that there is not."""
+        change = {"metadata": {"annotations": {retraining.ASKED: text}}}
+        self.cluster.merge(names.API_VERSION, crd.KIND, name.id, change, self.namespace(name))
+
+    def retrainings(self) -> list[tuple[Name, str]]:
+        """Return the endpoints whose wish to be trained anew has no answer yet, each with its text."""
+        return [
+            (Name.from_id(document["metadata"]["name"]), text)
+            for document in self._documents()
+            if not resource.is_ending(document)
+            and (text := document["metadata"].get("annotations", {}).get(retraining.ASKED))
+            and resource.retraining(document).get("request") != retraining.key(text)
+        ]
+
+    def retraining(self, name: Name) -> Document:
+        """Return the newest answer to such a wish: `request`, `run`, `message`, `time`; empty where there is none."""
+        document = self._document(name)
+        return resource.retraining(document) if document else {}
+
+    def answer_retraining(self, name: Name, answer: Document, kind: str, now: datetime) -> None:
+        """Write down, once, what became of a wish to be trained anew."""
+        for _ in _tries():
+            document = self._document(name)
+            if document is None or resource.retraining(document).get("request") == answer["request"]:
+                return
+            event = Event(time=now, generation=resource.generation(document), kind=kind, text=answer["message"])
+            status = resource.answered(document, answer, event)
+            try:
+                self.cluster.replace_status({**document, "status": status})
+            except ConflictError:
+                continue
+            self._announce(document, [event])
+            return
+        raise UnreachableError(f"{name}: somebody else writes all the time")
 
     def knows(self, name: Name) -> bool:
         """See `Store.knows`: the cluster has its own memory, which is never another one's."""
@@ -201,7 +249,7 @@ class KubernetesStore:
 
     def _changed(self, name: Name, generation: int, change: Callable[[Document], Document]) -> Document:
         """Change a document of that generation; whoever else writes meanwhile is no reason to give up."""
-        for _ in range(TRIES):
+        for _ in _tries():
             document = self._document(name)
             if document is None or resource.endpoint(document).spec.generation != generation:
                 raise SupersededError(f"{name}: generation {generation} was superseded")
@@ -248,7 +296,7 @@ def _announced(document: Document, event: Event) -> Document:
     }
 
 
-WARNINGS = ("refused", "failed", "breached", "inconclusive", "restarted", "stood in", "forced")
+WARNINGS = ("refused", "failed", "breached", "inconclusive", "restarted", "stood in", "forced", retraining.REFUSED)
 """Kinds of events that somebody should look at."""
 
 
@@ -257,4 +305,5 @@ def _version_of(document: Mapping[str, Any]) -> object:
 
 
 def _wish_of(document: Mapping[str, Any]) -> object:
-    return document["metadata"]["generation"]
+    metadata = document["metadata"]
+    return metadata["generation"], metadata.get("annotations", {}).get(retraining.ASKED)

@@ -1,0 +1,126 @@
+"""`mlplat publish`: put a project's flows where they run unattended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlplat.cli import endpoints, workflows
+from mlplat.cli.console import emit_json, progress, say, table
+from mlplat.cli.images import builder_option
+from mlplat.cli.options import PROJECT_FILE, current_project, json_option, project_option, stack_option
+from mlplat.errors import NotReadyError, RefusedError
+
+if TYPE_CHECKING:
+    from mlplat.cluster import Cluster
+    from mlplat.manifests.flows import Terms
+    from mlplat.runs.compiled import Storage
+    from mlplat.spec.pipelines import PipelineSpec
+
+
+@click.command()
+@click.option(
+    "--image", metavar="REFERENCE", help="The project's image by its digest, instead of the one it is asked for."
+)
+@project_option
+@stack_option
+@builder_option
+@json_option
+def command(image: str | None, project: Path | None, stack: str, builder: str | None, as_json: bool) -> None:
+    """Put this project's flows and their schedules on a platform on a cluster, as they are committed.
+
+    Each flow of `flows/` is compiled for Argo Workflows and runs in the project's image, which `mlplat images build .`
+    and `mlplat images push .` bring to the registry. What `mlplat run`, a schedule or a retraining then runs is this,
+    whatever somebody's folder holds meanwhile. Flows and schedules that the project does not have any more go.
+
+    Code goes to the object store with the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, otherwise with those of
+    the team's secret, which its admins may read.
+
+    \b
+    Example:
+      mlplat publish -s staging
+      mlplat publish -s staging --image registry.example.com/projects/flights@sha256:4f0c…
+    """
+    from mlplat.runs import commit as commits
+    from mlplat.runs import publish
+
+    folder, spec = current_project(project)
+    where = workflows.place(spec, stack, here=False)
+    if where is None:
+        raise RefusedError(
+            f"the stack `{stack}` is on this computer, where nothing runs unattended",
+            hint="`-s` names one on a cluster; `mlplat run train` runs a flow here",
+        )
+    if image:
+        publish.refuse_moving(image)
+    commit = commits.commit(folder)
+    with workflows.opened(where) as runs, commit.unpacked() as tree:
+        told = publish.terms(runs.cluster, runs.namespace)
+        wanted = _wanted(tree, told)
+        site = told.site(runs.namespace, runs.project, image or _image(tree, runs.project, told, builder, stack))
+        with _storage(where, runs.cluster, runs.namespace, told) as storage:
+            compiled = _compiled(folder, tree, wanted, storage, runs.project, runs.namespace)
+        changes = publish.put(runs.cluster, publish.documents(wanted, site, commit, compiled), site)
+    if as_json:
+        emit_json({"commit": commit.id, "image": site.image, "objects": [asdict(each) for each in changes]})
+        return
+    table([[each.flow, each.kind, each.name, each.change] for each in changes], ["flow", "kind", "name", "now"])
+    say(f"published from commit {commit} with {site.image}")
+
+
+def _wanted(tree: Path, told: Terms) -> dict[str, PipelineSpec]:
+    from mlplat.runs import publish
+    from mlplat.spec.project import read
+
+    wanted = publish.found_in(tree, read(tree / PROJECT_FILE))
+    publish.refuse_pools(wanted, told)
+    return wanted
+
+
+def _image(tree: Path, project: str, told: Terms, builder: str | None, stack: str) -> str:
+    """Return the image of what is committed as the registry has it, by its digest."""
+    from mlplat.images import project as images
+    from mlplat.images import work
+
+    reference = images.reference(tree, project, registry=told.registry, base=told.base, platform=told.processors)
+    work.refuse_local(reference)
+    with progress(f"asking for {reference}"):
+        found = work.Worker(work.find(builder)).in_registry(reference)
+    if found is None:
+        raise NotReadyError(
+            f"{reference}, the image of what is committed, is not in the registry",
+            hint=f"`mlplat images build . -s {stack}`, then `mlplat images push . -s {stack}`; it is made of the files"
+            " that the Dockerfile copies, so those must all be committed",
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _storage(where: endpoints.Place, cluster: Cluster, namespace: str, told: Terms) -> Iterator[Storage]:
+    from mlplat.runs import publish
+
+    with where.reach(told.endpoint) if told.endpoint else contextlib.nullcontext() as reached:
+        yield publish.storage(cluster, namespace, told, reached, os.environ)
+
+
+def _compiled(
+    folder: Path, tree: Path, wanted: Mapping[str, PipelineSpec], storage: Storage, project: str, namespace: str
+) -> dict[str, Mapping[str, Any]]:
+    """Compile each flow of the unpacked commit, with the project's own environment, and upload its code."""
+    from mlplat.runs import prepare
+    from mlplat.runs.compiled import compile_flow
+
+    python = prepare.prepare(folder, progress=say)
+    made = {}
+    for flow, spec in wanted.items():
+        with progress(f"compiling {flow}"):
+            made[flow] = compile_flow(
+                tree, python, flow, title=project, storage=storage, namespace=namespace, retries=spec.retries
+            )
+    return made

@@ -1,0 +1,147 @@
+"""What `mlplat run`, `publish` and `retrain` refuse before anything runs, on a cluster and on this computer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import fakebuilder
+from knowncluster import KnownCluster
+from mlplat.cli import cli, endpoints, publish
+from mlplat.contracts import Connection
+from mlplat.controller.stores import Entry
+from mlplat.errors import MlplatError, NotReadyError, RefusedError, UnreachableError
+from mlplat.images import project
+from mlplat.manifests.flows import Terms
+from mlplat.runs import start
+
+
+@pytest.fixture
+def cluster(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> KnownCluster:
+    """Return the cluster of a platform's stack `staging`; commands run in a project of one of its teams."""
+    tracking = "http://tracking.mlplat.svc:5000"
+    Connection(
+        "mlplat", "staging", "kubernetes", tracking, "", "kubernetes:here", namespaces={"tiny": "growth"}
+    ).write()
+    monkeypatch.chdir(tiny)
+    known = KnownCluster()
+    monkeypatch.setattr(Entry, "cluster", lambda _: known)
+    return known
+
+
+def run(*words: str) -> Result:
+    """Type a command; its exit code is the one a person would see."""
+    result = CliRunner().invoke(cli, words, standalone_mode=False)
+    if isinstance(result.exception, MlplatError):
+        result.exit_code = result.exception.exit_code
+    elif result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.mark.parametrize("words", [("run", "train"), ("run", "list"), ("run", "show"), ("publish",)])
+def test_a_cluster_that_runs_no_pipelines_says_so_and_what_is_left(
+    cluster: KnownCluster, tiny: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("mlplat.runs.commit._git", lambda *words: b"" if "status" in words else b"1" * 40)
+    monkeypatch.setattr("mlplat.runs.commit.Commit.unpacked", lambda _: contextlib.nullcontext(tiny))
+    refused = run(*words, "-s", "staging")
+    assert refused.exit_code == 1
+    assert "runs no pipelines" in str(refused.exception)
+    assert "`mlplat run --here`" in str(getattr(refused.exception, "hint", ""))
+
+
+@pytest.mark.parametrize("option", [("--pdb",), ("--from", "fit")])
+def test_what_only_a_process_here_can_do_names_the_way_to_it(cluster: KnownCluster, option: tuple[str, ...]) -> None:
+    refused = run("run", "train", *option, "-s", "staging")
+    assert refused.exit_code == 2
+    assert "`--here`" in str(getattr(refused.exception, "hint", ""))
+
+
+@pytest.mark.parametrize("words", [("run", "train"), ("publish",)])
+def test_a_project_of_no_team_is_told_who_adds_it(
+    cluster: KnownCluster, tiny: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("mlplat.runs.commit._git", lambda *words: b"" if "status" in words else b"1" * 40)
+    (tiny / "mlplat.yaml").write_text((tiny / "mlplat.yaml").read_text().replace("project: tiny", "project: stray"))
+    refused = run(*words, "-s", "staging")
+    assert "`stray` belongs to no team" in str(refused.exception)
+    assert "`teams.<team>.projects`" in str(getattr(refused.exception, "hint", ""))
+
+
+def test_a_run_here_registers_through_a_forwarded_port(cluster: KnownCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    @contextlib.contextmanager
+    def reach(_: endpoints.Place, url: str) -> Iterator[str]:
+        asked.append(url)
+        yield "http://127.0.0.1:5001"
+
+    def check(connection: Connection) -> None:
+        raise UnreachableError(connection.tracking)
+
+    monkeypatch.setattr(endpoints.Place, "reach", reach)
+    monkeypatch.setattr(start, "check_answers", check)
+    result = run("run", "train", "--here", "-s", "staging")
+    assert asked == ["http://tracking.mlplat.svc:5000"]
+    assert str(result.exception) == "http://127.0.0.1:5001"
+
+
+def test_runs_here_are_still_listed_beside_a_cluster(cluster: KnownCluster) -> None:
+    assert "no runs yet" in run("run", "list", "--here", "-s", "staging").stderr
+
+
+@pytest.mark.parametrize("words", [("run", "show", "shop-train-1"), ("run", "cancel", "shop-train-1")])
+def test_a_name_of_a_clusters_run_is_no_number_here(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tiny)
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert "`-s` names the stack" in str(getattr(refused.exception, "hint", ""))
+
+
+@pytest.mark.parametrize("words", [("publish",), ("retrain", "tiny/late")])
+def test_on_this_computer_nothing_runs_unattended(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    from mlplat.controller.store import SqliteStore
+
+    path = tmp_path / "endpoints.db"
+    SqliteStore(path).close()
+    Connection("mlplat", "local", "local", "", "", f"sqlite:///{path}").write()
+    monkeypatch.chdir(tiny)
+    refused = run(*words)
+    assert refused.exit_code == 1
+    assert "nothing runs unattended" in str(refused.exception)
+    assert "`mlplat run train`" in str(getattr(refused.exception, "hint", ""))
+
+
+def test_a_run_here_is_always_waited_for(tiny: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny)
+    assert run("run", "train", "--no-wait").exit_code == 2
+
+
+def test_the_image_is_that_of_the_unpacked_commit_by_its_digest(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tiny / "Dockerfile").write_text("FROM scratch\nCOPY flows /flows\n")
+    where: dict[str, str | None] = {"registry": "registry.example.com/mlplat", "base": "python:3.12"}
+    told = Terms(platform="acme", tracking="", root="", region="", processors="linux/amd64", **where)
+    named = project.reference(tiny, "tiny", platform="linux/amd64", **where)  # type: ignore[arg-type]
+    programs = fakebuilder.programs(tmp_path / "bin", monkeypatch)
+    programs.install("buildah", "skopeo")
+    programs.answer({"skopeo": (0, "sha256:" + "1" * 64, "")})
+    found = publish._image(tiny, "tiny", told, None, "staging")
+    assert found == "registry.example.com/mlplat/projects/tiny@sha256:" + "1" * 64
+    assert [f"docker://{named}"] == [word for each in programs.asked for word in each if word.startswith("docker://")]
+    programs.answer({"skopeo": (1, "", "manifest unknown")})
+    with pytest.raises(NotReadyError, match="is not in the registry") as absent:
+        publish._image(tiny, "tiny", told, None, "staging")
+    assert "`mlplat images push . -s staging`" in (absent.value.hint or "")
+    with pytest.raises(RefusedError, match="has no registry"):
+        publish._image(tiny, "tiny", told.model_copy(update={"registry": None}), None, "staging")
