@@ -34,6 +34,9 @@ class DatabasesSpec(Spec):
     tracking: SecretName = Field(description="Secret in the namespace `mlplat` whose key `url` is MLflow's address.")
     features: SecretName | None = Field(None, description="Likewise Feast's; unset, there is no feature store.")
     pipelines: SecretName | None = Field(None, description="Likewise Metaflow's; unset, there are no pipelines.")
+    port: Annotated[int, Field(ge=1, le=65_535)] = Field(
+        5432, description="Port of these addresses: no other one is reached from the platform's services."
+    )
 
 
 class ObjectsSpec(Spec):

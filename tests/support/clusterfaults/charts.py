@@ -172,6 +172,21 @@ CHARTS: list[ClusterFault] = [
         STACK,
         {"values.prometheusOperator.admissionWebhooks.enabled": True},
     ),
+    fault(
+        "one_trouble_is_told_once",
+        "two messages for a node",
+        STACK,
+        {"values.defaultRules.disabled.KubeNodeUnreachable": GONE},
+    ),
+    fault(
+        "one_trouble_is_told_once", "crashes untold", STACK, {"values.defaultRules.disabled.KubePodCrashLooping": True}
+    ),
+    fault(
+        "one_trouble_is_told_once",
+        "nobody tells of a node",
+        "PrometheusRule/mlplat-nodes",
+        {"spec.groups.0.rules.0.alert": "NodeReady"},
+    ),
     fault("nothing_unseen_is_missed", "hidden scheduler", STACK, {"values.kubeScheduler.enabled": GONE}),
     fault(
         "dashboards_are_found",

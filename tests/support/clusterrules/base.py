@@ -77,7 +77,7 @@ def files(case: Case) -> list[Made]:
     """Return definitions that come as files: those of others' kinds, and the policy that guards them."""
     kinds = ("CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     found = documents(case, *kinds)
-    return [each for each in found if at(each.inputs, "spec.group") != names.GROUP]
+    return [each for each in found if (at(each.inputs, "metadata.labels") or {}).get(names.PART_OF) != "mlplat"]
 
 
 def documents(case: Case, *kinds: str) -> list[Made]:

@@ -10,6 +10,12 @@ from clusterrules.base import Case, Found, at, charts, documents, leaves, namesp
 KNOWN_PASSWORDS = (None, "prom-operator", "admin", "strongpassword")
 """What Grafana's password is where nobody says, or what everybody tries; empty, the chart makes one up."""
 MONITORS = ("serviceMonitor", "podMonitor", "rule", "probe", "scrapeConfig")
+REPLACED = {
+    "KubeNodeNotReady": ("NodeNotReady",),
+    "KubeNodeUnreachable": ("NodeNotReady",),
+    "KubePersistentVolumeFillingUp": ("VolumeFull", "VolumeFills"),
+}
+"""Alerts of the chart by those of the platform's that say the same of every node, or volume, of the cluster."""
 OUT_OF_REACH = ("kubeControllerManager", "kubeEtcd", "kubeScheduler", "kubeProxy")
 TRIMMED = ("ClusterExternalSecret", "ClusterPushSecret", "PushSecret", "ClusterGenerator")
 OWN_BLOCKS = ("health", "metrics", "webhook", "leaderElection", "controller")
@@ -171,6 +177,26 @@ def alerts_are_routed(case: Case) -> Found:
         for made in documents(case, "AlertmanagerConfig"):
             if chosen and chosen.get("kubernetes.io/metadata.name") != namespace(made):
                 yield made.key, "stands where nobody reads it"
+
+
+@rule
+def one_trouble_is_told_once(case: Case) -> Found:
+    """Of two alerts for one trouble the platform's own is told; the chart's is off only where that one is there."""
+    told = {
+        at(each, "alert")
+        for made in documents(case, "PrometheusRule")
+        for group in at(made.inputs, "spec.groups") or []
+        for each in group["rules"]
+    }
+    for each in charts(case, "kube-prometheus-stack"):
+        off = value(each, "defaultRules.disabled") or {}
+        for theirs, ours in REPLACED.items():
+            if off.get(theirs) is not True:
+                yield each.key, f"tells of `{theirs}`, which {', '.join(ours)} tell too"
+            elif missing := [alert for alert in ours if alert not in told]:
+                yield each.key, f"is silent on `{theirs}`, and nobody tells of {missing[0]}"
+        for theirs in sorted(off.keys() - REPLACED.keys()):
+            yield each.key, f"is silent on `{theirs}`, which nothing else tells of"
 
 
 @rule

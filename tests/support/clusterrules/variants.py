@@ -91,4 +91,4 @@ def case(name: str) -> Case:
     """Return what the program declares for a stack file or a variant, with its spec."""
     stack, values = VARIANTS.get(name, (name, {}))
     spec = changed(stack, values)
-    return Case(clusterprogram.of(spec, stack), spec)
+    return Case(awsprogram.kept(spec, stack), spec)

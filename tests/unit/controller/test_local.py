@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -16,11 +17,13 @@ import pytest
 import mlplat
 from mlplat import bundle
 from mlplat.controller.document import Revision
+from mlplat.controller.gateway import Gateway, Plan, Upstream
 from mlplat.controller.local import LocalActuator
 from mlplat.controller.settings import Settings
 from mlplat.controller.smoke import difference
 from mlplat.labels import Name
 from mlplat.supervision import Supervisor
+from mlplat.watching import local as watched
 
 LATE = Name("flights", "late")
 DEADLINE = 60.0
@@ -148,3 +151,25 @@ def test_a_revision_without_private_columns_needs_no_key(actuator: LocalActuator
         since=0.0, created=datetime.now(UTC), folder=str(tmp_path),
     )  # fmt: skip
     assert "--log-key" not in actuator._program(LATE, "endpoint.flights.late.r1", revision).argv
+
+
+def test_prometheus_is_told_of_the_revisions_that_may_get_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(
+        state=tmp_path / "s", tracking="", gateway="", gateway_admin="", xds=tmp_path / "xds", store="",
+        python=Path(sys.executable), code=tmp_path, first_port=1, port=0,
+    )  # fmt: skip
+    monkeypatch.setattr(Gateway, "apply", lambda *_: None)
+    file = settings.state / watched.FOLDER / watched.SERVERS
+    with httpx.Client(trust_env=False) as http:
+        actuator = LocalActuator(lambda: settings, http)
+        actuator.direct(Plan((Upstream(LATE, "r1", 9001), Upstream(LATE, "r2", 9002))))
+        told = {each["targets"][0]: each["labels"]["revision"] for each in json.loads(file.read_text())}
+        assert told == {"127.0.0.1:9001": "r1", "127.0.0.1:9002": "r2"}
+        actuator.direct(Plan())
+        assert json.loads(file.read_text()) == []
+        # Where it cannot be written, requests are directed all the same.
+        file.unlink()
+        file.mkdir()
+        actuator.direct(Plan((Upstream(LATE, "r3", 9003),)))

@@ -112,8 +112,9 @@ class Compute(Component):
             repository_opts=None if chart.oci else {"repo": chart.repository},
             version=chart.version,
             values=values,
-            # A first install that fails is taken back, so that the next `up` begins anew instead of refusing the name.
-            atomic=True,
+            # What failed stays to be looked at, as with the add-ons, and the next `up` goes on from it. What served
+            # before an upgrade serves until the new pods are ready, whether that is taken back or not.
+            atomic=False,
             cleanup_on_fail=True,
             max_history=3,
             timeout=RELEASE_SECONDS,

@@ -15,6 +15,7 @@ from mlplat.services import Http, Job, Ref, Resources, Service
 from mlplat.spec.platform import PlatformSpec
 from mlplat.targets.aws.compute import STORAGE_CLASS, Compute
 from mlplat.targets.aws.database import APPLICATIONS
+from mlplat.targets.aws.online import table_template
 from mlplat.targets.aws.site import Site
 from mlplat.targets.aws.tolerations import ON_SYSTEM_NODES
 from mlplat.targets.kubernetes.foundation import secrets
@@ -30,10 +31,12 @@ ENDPOINTS = "endpoints"
 
 def on_cluster(spec: PlatformSpec, site: Site) -> PlatformSpec:
     """Return a platform's spec as the layer reads it: what the account decides is said of the cluster too."""
+    images = spec.kubernetes.images
     told = {
         "version": site.aws.cluster.version,
         "production": site.aws.environment != "dev",
         "storage_class": STORAGE_CLASS,
+        "images": images.model_copy(update={"registry": images.registry or f"{site.registry}/{site.path()}"}),
     }
     return spec.model_copy(update={"kubernetes": spec.kubernetes.model_copy(update=told)})
 
@@ -57,6 +60,7 @@ def ground(spec: PlatformSpec, site: Site, on: ClusterFoundation, compute: Compu
             applications={each: on.database["applications"][each] for each in APPLICATIONS},
             certificate=on.domain["certificate"] if name else None,
             hostname=name,
+            feature_tables=table_template(site) if site.aws.online_store.kind == "dynamodb" else None,
         ),
     )
 

@@ -78,8 +78,11 @@ def install(spec: PlatformSpec, site: Site, on: Provisioned, opts: pulumi.Resour
         references=layer.references(on.foundation, site),
     )
     layer.warn_unfound(site)
+    named: list[pulumi.Resource] = []
     if (name := layer.endpoints(site)) and made.gateway and told.kubernetes.exposure.service == "load-balancer":
-        EndpointName("endpoints", name, site=site, zone=on.foundation.domain["zone"], gateway=made.gateway, opts=opts)
+        zone = on.foundation.domain["zone"]
+        named = [EndpointName("endpoints", name, site=site, zone=zone, gateway=made.gateway, opts=opts)]
+    made.close([compute, *named])
 
 
 def taken(stack: str) -> ClusterFoundation:

@@ -31,6 +31,7 @@ def connection(spec: PlatformSpec, stack: str, entry: Entry, cluster: Cluster) -
         tracking=_tracking(cluster),
         gateway=address(spec, gateway(cluster), proxies(cluster)),
         store=entry.address(),
+        clock=spec.clock.isoformat() if spec.clock else None,
         namespaces=namespaces(spec),
     )
 

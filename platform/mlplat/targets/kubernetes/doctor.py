@@ -15,7 +15,7 @@ from mlplat import images
 from mlplat.cluster import Cluster
 from mlplat.controller.stores import Entry
 from mlplat.errors import MlplatError
-from mlplat.manifests import names
+from mlplat.manifests import crd, names
 from mlplat.spec.platform import PlatformSpec, stack_file
 from mlplat.targets.findings import Finding
 from mlplat.targets.kubernetes import identity, status
@@ -33,6 +33,10 @@ RIGHTS: tuple[tuple[str, str, str], ...] = (
     ("create", "rbac.authorization.k8s.io", "rolebindings"),
     # Whoever makes a role may otherwise give no right that they lack themselves.
     ("escalate", "rbac.authorization.k8s.io", "roles"),
+    ("create", "admissionregistration.k8s.io", "validatingadmissionpolicies"),
+    ("create", "admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+    # Whoever makes a policy on endpoints has to be somebody who may see them.
+    ("get", names.GROUP, crd.PLURAL),
     ("create", "apps", "deployments"),
     ("create", "batch", "jobs"),
     ("create", "", "secrets"),

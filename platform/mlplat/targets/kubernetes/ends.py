@@ -19,6 +19,9 @@ Say = Callable[[str], None]
 SECONDS = 300.0
 PAUSE_SECONDS = 1.0
 KIND = "ModelEndpoint"
+WORKFLOWS = "argoproj.io/v1alpha1", "Workflow"
+ENDED = "workflows.argoproj.io/completed"
+"""Label that Argo gives to a workflow once it has ended."""
 
 
 def holds_data(spec: PlatformSpec) -> bool:
@@ -29,7 +32,7 @@ def holds_data(spec: PlatformSpec) -> bool:
 
 def serving(cluster: Cluster) -> list[str]:
     """Return the endpoints of all teams, as `project/name`."""
-    return sorted(each["metadata"]["name"].replace(".", "/", 1) for each in _endpoints(cluster))
+    return sorted(map(_shown, _endpoints(cluster)))
 
 
 def drain(cluster: Cluster, say: Say, *, seconds: float = SECONDS, pause: Callable[[float], None] = time.sleep) -> None:
@@ -62,6 +65,24 @@ def release(cluster: Cluster) -> None:
             cluster.merge(names.API_VERSION, KIND, place[0], change, place[1])
 
 
+def refuse_removed(cluster: Cluster, spec: PlatformSpec) -> None:
+    """Raise `RefusedError` where a team that the spec no longer has still serves, or still runs a pipeline."""
+    gone = {name for each in cluster.list("v1", "Namespace") if (name := _team(each)) and name not in spec.teams}
+    serve = [each for each in _endpoints(cluster) if each["metadata"]["namespace"] in gone]
+    run = [each for each in _objects(cluster, *WORKFLOWS) if each["metadata"]["namespace"] in gone and _is_open(each)]
+    if not (serve or run):
+        return
+    teams = sorted({each["metadata"]["namespace"] for each in (*serve, *run)})
+    there = {"endpoints": [*map(_shown, serve)], "running pipelines": [each["metadata"]["name"] for each in run]}
+    told = [f"{what}: {len(found)} ({', '.join(sorted(found))})" for what, found in there.items() if found]
+    raise RefusedError(
+        f"{', '.join(f'`teams.{each}`' for each in teams)}: gone from the stack file, and still on the cluster are"
+        f" {'; '.join(told)}; nothing was changed",
+        hint="write it back, or end first what it has: `mlplat endpoint delete PROJECT/NAME`,"
+        " `kubectl delete workflow -n TEAM NAME`",
+    )
+
+
 def left(cluster: Cluster, spec: PlatformSpec) -> list[str]:
     """Return what of the platform is still on a cluster: namespaces, and volumes that outlived their claims."""
     wanted = {names.NAMESPACE, *spec.teams}
@@ -78,7 +99,25 @@ def _claimed(volume: Mapping[str, Any]) -> str:
 
 
 def _endpoints(cluster: Cluster) -> list[dict[str, Any]]:
+    return _objects(cluster, names.API_VERSION, KIND)
+
+
+def _objects(cluster: Cluster, api_version: str, kind: str) -> list[dict[str, Any]]:
     try:
-        return cluster.list(names.API_VERSION, KIND)
+        return cluster.list(api_version, kind)
     except UnknownKindError:
         return []
+
+
+def _shown(endpoint: Mapping[str, Any]) -> str:
+    return str(endpoint["metadata"]["name"]).replace(".", "/", 1)
+
+
+def _is_open(workflow: Mapping[str, Any]) -> bool:
+    return (workflow["metadata"].get("labels") or {}).get(ENDED) != "true"
+
+
+def _team(namespace: Mapping[str, Any]) -> str | None:
+    """Return the team that a namespace is of, where it is the platform's."""
+    labels = namespace["metadata"].get("labels") or {}
+    return labels.get(names.TEAM) if labels.get(names.PART_OF) == "mlplat" else None

@@ -35,7 +35,7 @@ def wanted(spec: PlatformSpec) -> Iterator[Wanted]:
     """Yield every secret that a stack's spec names."""
     on, home = spec.kubernetes, names.NAMESPACE
     if on.databases:
-        for application, name in on.databases.model_dump(exclude_none=True).items():
+        for application, name in on.databases.model_dump(exclude_none=True, exclude={"port"}).items():
             yield Wanted(home, name, f"the database of {application}", ("url",))
     if on.objects and on.objects.secret:
         yield Wanted(home, on.objects.secret, "the object store", ("access_key", "secret_key"))

@@ -4,8 +4,8 @@
 
 Teams come late and so go early: their routes, jobs and nodes need the gateway, Kueue and what makes nodes to be there
 while they leave. Their endpoints hold a finalizer that the controller takes away, by rights that it has in their
-namespaces; so `mlplat down` ends endpoints before anything else, and `pulumi destroy` by itself is for a platform that
-has none.
+namespaces; so `mlplat down` ends endpoints before anything else, and what `close` makes, last of all, cannot be deleted
+while there are any: plain `pulumi destroy` then ends nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,22 @@ from mlplat.manifests import crd, names, rbac
 from mlplat.manifests.workload import workload
 from mlplat.services import Service
 from mlplat.spec.platform import PlatformSpec
-from mlplat.targets.kubernetes import access, copies, edge, namespaces, objects, queues, secrets, teams
+from mlplat.targets.kubernetes import (
+    access,
+    admission,
+    copies,
+    edge,
+    features,
+    flows,
+    namespaces,
+    objects,
+    queues,
+    secrets,
+    teams,
+)
 from mlplat.targets.kubernetes import place as places
 from mlplat.targets.kubernetes.addons.component import Addons, releases
-from mlplat.targets.kubernetes.component import Component
+from mlplat.targets.kubernetes.component import Component, last
 from mlplat.targets.kubernetes.ground import Ground
 from mlplat.targets.kubernetes.setup import Setup, documents
 from mlplat.watching import documents as watched
@@ -52,18 +64,21 @@ class Layer(Component):
         `setup` is jobs that run before services, `references` what theirs mean beside those of services; `home` is
         annotations of the platform's namespace, before which nothing is made.
         """
-        super().__init__("Layer", name, ground=ground, opts=opts)
+        # The images are in the state by it, also that of model servers, which is in nothing that the engine makes.
+        super().__init__("Layer", name, ground=ground, props={"images": dict(images)}, opts=opts)
         teams.refuse_reserved(spec)
         self.spec = spec
         self.gateway: objects.Declared | None = None
         """The gateway, by whose status one knows its address; None where there is none."""
         # One object that waits for all below, and for which all above waits: else each would name all of them.
-        self.home = self.put([_annotated(namespaces.namespace(names.NAMESPACE, _security(spec)), home)])[0]
+        told = {**admission.teams(spec), **(home or {})}
+        self.home = self.put([_annotated(namespaces.namespace(names.NAMESPACE, _security(spec)), told)])[0]
         self.ground = replace(ground, ready=[self.home])
         self._after = [self.home]
         self.addons = Addons("addons", spec, ground=self.ground, opts=pulumi.ResourceOptions(parent=self))
         first = [places.priority(), *namespaces.closed(names.NAMESPACE), crd.definition()]
         kept = [*self.put(first), *self.addons.crds]
+        self._keep(kept)
         self._place = places.place(self.ground, services, images, spec, references) if images else None
         self._made: dict[str, Made] = {}
         """What was made of each service, by its name."""
@@ -71,10 +86,19 @@ class Layer(Component):
         self._run([each for each in services if each.name != rbac.ACCOUNT], kept)
         kept += [*self._edge(), *self._watching(), *self.put(access.roles()), *self._queues()]
         admitted = self._teams([*kept, *releases(self.addons)])
-        # Last of all: it is not ready before it may look into every team's namespace. Those waited for all the rest.
-        last = [each for each in services if each.name == rbac.ACCOUNT]
-        self._run(last, [*self._rights(), *(admitted or kept)])
+        # After all services: it is not ready before it may look into every team's namespace, and those waited for them.
+        controller = [each for each in services if each.name == rbac.ACCOUNT]
+        self._run(controller, [*self._rights(), *(admitted or kept)])
         self.register_outputs({})
+
+    def close(self, after: Sequence[pulumi.Resource] = ()) -> None:
+        """Declare what is deleted first of all, and by that everything else: it waits for all, and for `after`."""
+        self.put([admission.standing()], [*last(self, self.addons), *after])
+
+    def _keep(self, defined: Made) -> None:
+        self.put(admission.endpoints(self.spec.teams), defined)
+        if self.spec.kubernetes.addons.pipelines != "off":
+            self.put(admission.workflows(self.spec.teams), [*defined, *self.addons.ready["pipelines"]])
 
     def _prepared(self, setup: Sequence[Setup], after: Made) -> Made:
         place = self._place
@@ -122,6 +146,7 @@ class Layer(Component):
         kind = self.put(edge.kind(), [*self.addons.crds, *self.addons.ready["gateway"]])
         proxies, gateway = edge.gateway(exposure, self.ground)
         self.gateway = objects.declare(gateway, self.on_cluster(self.put([proxies], kind)), status=True)
+        self.declared.append(self.gateway)
         return [*kind, self.gateway, *self.put(edge.policies(exposure), [self.gateway])]
 
     def _watching(self) -> Made:
@@ -144,7 +169,8 @@ class Layer(Component):
 
     def _team(self, team: str, space: Made) -> Made:
         within = teams.within(team, self.spec, on_cloud=self.ground.cloud is not None)
-        self.put([*within, *teams.callers(team, self.spec)], space)
+        told = [*flows.documents(team, self.spec, self.ground), *features.documents(team, self.spec, self.ground)]
+        self.put([*within, *teams.callers(team, self.spec), *told], space)
         if self.spec.kubernetes.addons.queues != "off":
             self.put([queues.local_queue(team)], space)
         return self.put(rbac.team_documents(team), space) if self._place else []
@@ -169,7 +195,5 @@ def _security(spec: PlatformSpec) -> namespaces.Security:
     return "baseline" if spec.kubernetes.metadata_service else "restricted"
 
 
-def _annotated(document: dict[str, Any], annotations: Mapping[str, Any] | None) -> dict[str, Any]:
-    if not annotations:
-        return document
+def _annotated(document: dict[str, Any], annotations: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "metadata": {**document["metadata"], "annotations": dict(annotations)}}

@@ -20,6 +20,7 @@ ARTIFACTS = "_tracking"
 """Folder of MLflow's artifacts in their bucket; no team can be called so, and a team's things lie under its name."""
 PRIORITY = "mlplat-platform"
 POSTGRES = 5432
+"""Port of an account's database."""
 MONITORING = "monitoring"
 """Namespace of Prometheus."""
 API_PORTS = (443, 6443)
@@ -55,7 +56,7 @@ def place(
         priority=PRIORITY,
         node_selector=ground.placement.get("nodeSelector", {}),
         tolerations=ground.placement.get("tolerations", ()),
-        peers=peers(ground, services),
+        peers=peers(ground, services, spec),
         clients=clients(services),
         later=later,
     )
@@ -92,7 +93,7 @@ def hosts(service: Service) -> list[str]:
     return [text for name in [*known, "localhost", "127.0.0.1"] for text in (name, f"{name}:{port}")]
 
 
-def peers(ground: Ground, services: Sequence[Service]) -> dict[str, Peer]:
+def peers(ground: Ground, services: Sequence[Service], spec: PlatformSpec) -> dict[str, Peer]:
     """Return who is meant by the names at services' edges.
 
     What is outside of the cluster is known by a secret's address or by none, so its edge is a port to anywhere.
@@ -100,8 +101,10 @@ def peers(ground: Ground, services: Sequence[Service]) -> dict[str, Peer]:
     within = {each.name: edges.of_service(each) for each in services}
     teams: Mapping[str, Any] = {"matchExpressions": [{"key": names.TEAM, "operator": "Exists"}]}
     inside = "objects" in within
+    databases = spec.kubernetes.databases
+    port = databases.port if databases else POSTGRES
     return {
-        **({} if "database" in within else {"database": Peer((POSTGRES,), addresses=network.ANYWHERE)}),
+        **({} if "database" in within else {"database": Peer((port,), addresses=network.ANYWHERE)}),
         **({} if inside else {"objects": _store(ground)}),
         "api": Peer(API_PORTS, addresses=network.ANYWHERE),
         "internet": WEB,

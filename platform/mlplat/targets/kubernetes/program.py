@@ -28,5 +28,5 @@ def declare(spec: PlatformSpec, stack: str, identity: str | None) -> Mapping[str
         services=services.on_cluster(spec),
         images=images.references(spec, stack),
         home=guards.same_cluster(ground.provider, stack, spec.kubernetes.context),
-    )
+    ).close()
     return {}

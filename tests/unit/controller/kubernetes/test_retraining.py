@@ -1,30 +1,30 @@
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
 from mlplat.cluster import Cluster, ConflictError, UnknownKindError
-from mlplat.controller.kubernetes import retraining
-from mlplat.errors import RefusedError
-from mlplat.labels import Name
-from mlplat.manifests import pipeline
+from mlplat.controller.kubernetes import retraining, store
+from mlplat.errors import RefusedError, UsageError
+from mlplat.manifests import names, pipeline
 
-LATE = Name("flights", "late")
 TEMPLATE = (pipeline.ARGO, "WorkflowTemplate", "flights-training", "growth")
 
 
 class Argo:
     """A cluster on which there are these templates; what is made is kept, once for each name."""
 
-    def __init__(self, *templates: tuple[str, str, str, str], argo: bool = True) -> None:
-        self.templates, self.argo = templates, argo
+    def __init__(self, *templates: tuple[str, str, str, str], argo: bool = True, owner: str = "flights") -> None:
+        self.templates, self.argo, self.owner = templates, argo, owner
         self.made: dict[str, dict[str, Any]] = {}
 
     def get(self, *named: str) -> dict[str, Any] | None:
         if not self.argo:
             raise UnknownKindError("the cluster has no `WorkflowTemplate`")
-        return {} if named in self.templates else None
+        return {"metadata": {"labels": {names.PROJECT: self.owner}}} if named in self.templates else None
 
     def create(self, document: dict[str, Any]) -> dict[str, Any]:
         name = document["metadata"]["name"]
@@ -35,9 +35,8 @@ class Argo:
 
 
 def begin(argo: Argo, key: str = "drift-7", **parameters: Any) -> str:
-    return retraining.begin(
-        cast("Cluster", argo), "growth", LATE, "training", key=key, reason="drift of `distance`", parameters=parameters
-    )
+    given: dict[str, Any] = {"key": key, "reason": "drift of `distance`", "parameters": parameters}
+    return retraining.begin(cast("Cluster", argo), "growth", "flights", "training", **given)
 
 
 def test_a_run_is_of_the_projects_own_flow_and_says_why() -> None:
@@ -45,7 +44,7 @@ def test_a_run_is_of_the_projects_own_flow_and_says_why() -> None:
     name = begin(argo, days=30)
     made = argo.made[name]
     assert made == pipeline.run(
-        LATE, "training", namespace="growth", key="drift-7", reason="drift of `distance`", parameters={"days": 30}
+        "flights", "training", namespace="growth", key="drift-7", reason="drift of `distance`", parameters={"days": 30}
     )
     assert made["spec"]["workflowTemplateRef"]["name"] == TEMPLATE[2]
 
@@ -69,8 +68,36 @@ def test_nothing_is_begun_of_a_flow_that_is_not_there(there: tuple[tuple[str, st
     with pytest.raises(RefusedError, match="`training` of the project `flights` is not on the platform yet") as refused:
         begin(argo)
     assert refused.value.hint is not None
-    assert "kubectl -n growth get workflowtemplates" in refused.value.hint
+    assert "mlplat publish" in refused.value.hint
     assert argo.made == {}
+
+
+def test_a_template_of_the_same_name_that_is_another_projects_is_not_run() -> None:
+    argo = Argo(TEMPLATE, owner="flights-training")
+    with pytest.raises(RefusedError, match="not on the platform yet"):
+        begin(argo)
+    assert argo.made == {}
+
+
+def test_asking_is_no_other_wish_and_is_seen_all_the_same() -> None:
+    before = {"metadata": {"generation": 3}}
+    asked = {"metadata": {"generation": 3, "annotations": {retraining.ASKED: "{}"}}}
+    assert store._wish_of(before) != store._wish_of(asked)
+    assert store._wish_of(asked) == store._wish_of(json.loads(json.dumps(asked)))
+
+
+def test_two_wishes_differ_by_their_time_and_one_is_always_the_same() -> None:
+    first, second = (
+        retraining.wish("train", by="ada", reason="", time=datetime(2026, 1, day, tzinfo=UTC)).model_dump_json()
+        for day in (1, 2)
+    )
+    assert retraining.key(first) == retraining.key(first) != retraining.key(second)
+
+
+@pytest.mark.parametrize("given", [{"flow": "Train"}, {"reason": "x" * 300}], ids=["flow", "reason"])
+def test_what_no_resource_could_hold_is_wrong_usage(given: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=next(iter(given))):
+        retraining.wish(**{"flow": "train", "by": "ada", "reason": "", "time": datetime.now(UTC), **given})  # type: ignore[arg-type]
 
 
 def test_a_cluster_without_argo_says_so() -> None:

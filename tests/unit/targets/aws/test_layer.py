@@ -24,6 +24,7 @@ def site(stack: str = "dev", **domain: Any) -> Site:
 def test_the_account_says_what_the_layer_reads_of_the_cluster(stack: str, production: bool) -> None:
     told = layer.on_cluster(awsprogram.spec(stack), site(stack)).kubernetes
     assert (told.version, told.production, told.storage_class) == ("1.35", production, "gp3")
+    assert told.images.registry == f"{site(stack).registry}/{site(stack).path()}"
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,8 @@ def test_the_name_leads_to_the_load_balancer_of_the_gateway() -> None:
     assert gateway.key in record.depends_on
     (listener,) = gateway.inputs["spec"]["listeners"]
     assert (listener["hostname"], listener["port"]) == (record.inputs["name"], 443)
+    # A name that goes takes every caller with it: not before the last endpoint.
+    assert record.key in graph.one("kubernetes:core/v1:ConfigMap", "configmap-mlplat-standing").depends_on
 
 
 def test_jobs_run_as_the_accounts_that_have_their_roles() -> None:

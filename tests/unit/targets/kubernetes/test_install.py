@@ -17,7 +17,7 @@ from mlplat.manifests import crd, names
 from mlplat.program import run
 from mlplat.services import Http, Service
 from mlplat.spec.platform import KEY, PlatformSpec, parse_platform
-from mlplat.targets.kubernetes import guards, identity, images
+from mlplat.targets.kubernetes import admission, guards, identity, images
 from mlplat.targets.kubernetes.install import ordered
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -189,6 +189,17 @@ def test_a_stack_on_another_ones_foundation_has_the_same_layer() -> None:
 
 
 @pytest.mark.parametrize("stack", [*STACKS, "small"])
+def test_what_is_kept_while_an_endpoint_serves_goes_before_everything_else_on_the_cluster(stack: str) -> None:
+    standing = one(stack, "ConfigMap", admission.STANDING)
+    assert waits(stack, standing, *(each.key for each in objects(stack) if each.key != standing)) == []
+    policy = one(stack, "ValidatingAdmissionPolicy", "mlplat-endpoints")
+    assert waits(stack, policy, one(stack, "CustomResourceDefinition", ENDPOINTS)) == []
+    (home,) = of(stack, "Namespace", names.NAMESPACE)
+    teams = {each.inputs["spec"]["paramRef"]["namespace"] for each in of(stack, "ValidatingAdmissionPolicyBinding")}
+    assert home.inputs["metadata"]["annotations"][admission.TEAMS] == ",".join(sorted(teams))
+
+
+@pytest.mark.parametrize("stack", [*STACKS, "small"])
 def test_no_secret_is_declared_and_none_is_among_the_inputs(stack: str) -> None:
     assert of(stack, "Secret") == []
     assert [each.key for each in objects(stack) if "data" in each.inputs and each.type.endswith(":Secret")] == []
@@ -245,7 +256,7 @@ def test_a_context_that_leads_to_another_cluster_is_refused_by_the_program_itsel
     monkeypatch.setitem(capture.NESTED, "kubernetes:core/v1:Namespace", lambda *_: there)
     same = clusterprogram.of(small(), "small", **{identity.KEY: "there"})
     (home,) = [each for each in same.of("kubernetes:core/v1:Namespace") if each.name == "namespace-mlplat"]
-    assert home.inputs["metadata"]["annotations"] == {guards.ANNOTATION: "there"}
+    assert home.inputs["metadata"]["annotations"][guards.ANNOTATION] == "there"
     with pytest.raises(pulumi.RunError, match="leads to the cluster there, and stacks/Pulumi"):
         guards.checked(there["metadata"], "here", "small", "context")
 

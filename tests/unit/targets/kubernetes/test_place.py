@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from mlplat import services
 from mlplat.manifests.workload import workload
 from mlplat.spec.platform import PlatformSpec, parse_platform
-from mlplat.targets.kubernetes import copies, foundation, place, secrets, setup
+from mlplat.targets.kubernetes import copies, foundation, given, place, secrets, setup
 from mlplat.targets.kubernetes.ground import Cloud, Ground, Objects
 
 IMAGES = dict.fromkeys(("tracking", "controller", "serving", "features"), f"r/i@sha256:{'0' * 64}")
 
 
-def platform(endpoint: str | None = "https://objects.example.com:9000") -> PlatformSpec:
+def platform(endpoint: str | None = "https://objects.example.com:9000", **databases: Any) -> PlatformSpec:
     buckets = {each: f"b-{each}" for each in ("data", "artifacts", "features", "pipelines")}
     document = {
         "version": 2,
@@ -21,7 +22,7 @@ def platform(endpoint: str | None = "https://objects.example.com:9000") -> Platf
         "engine": {},
         "kubernetes": {
             "context": "test",
-            "databases": {"tracking": "tracking-database"},
+            "databases": {"tracking": "tracking-database", **databases},
             "objects": {"buckets": buckets, "secret": "objects", **({"endpoint": endpoint} if endpoint else {})},
             "images": {"pull_secret": "registry"},
         },
@@ -63,7 +64,21 @@ def test_services_reach_the_object_store_on_the_port_of_its_address(
     spec = platform(endpoint)
     own = services.on_cluster(spec)
     assert place.values(ground(spec), own)["objects"] == address
-    assert place.peers(ground(spec), own)["objects"].ports == (port,)
+    assert place.peers(ground(spec), own, spec)["objects"].ports == (port,)
+
+
+@pytest.mark.parametrize(("written", "port"), [({}, 5432), ({"port": 6432}, 6432)])
+def test_services_reach_databases_that_are_there_on_their_port_and_on_no_other(
+    written: dict[str, Any], port: int
+) -> None:
+    spec = platform(**written)
+    there = place.place(ground(spec), services.on_cluster(spec), IMAGES, spec)
+    (tracking,) = [each for each in services.on_cluster(spec) if each.name == "tracking"]
+    (policy,) = [each for each in workload(tracking, there) if each["kind"] == "NetworkPolicy"]
+    ports = {each["port"] for edge in policy["spec"]["egress"] for each in edge["ports"]}
+    assert port in ports
+    assert {5432, 6432} & ports == {port}
+    assert {each.name for each in given.wanted(spec)} == {"tracking-database", "objects", "registry", "endpoint-keys"}
 
 
 def test_every_name_at_an_edge_of_a_service_is_known() -> None:

@@ -47,7 +47,13 @@ NAMESPACES: Mapping[str, Security] = {
     monitoring.NAMESPACE: "privileged",
     cost.NAMESPACE: "baseline",
 }
-"""Namespaces of add-ons, and which pods each admits. The platform's own namespace, which some come to, is not ours."""
+"""Namespaces of add-ons, and which pods each admits. The platform's own namespace, which some come to, is not ours.
+
+None has a default deny. Hooks and metrics of the API are asked by the API server, from addresses that are another
+cluster's own affair: a rule that is wrong there stops every write of the kinds that a hook hears of, on the whole
+cluster. What the rules would keep out is kept in already: teams' pods and the platform's reach what they name, and no
+add-on but the gateway's proxies.
+"""
 
 
 def installed(spec: AddonsSpec) -> dict[str, Group]:

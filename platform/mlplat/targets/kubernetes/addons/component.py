@@ -67,7 +67,7 @@ class Addons(Component):
         chart = release.chart
         there = [self.namespaces[release.namespace]] if release.namespace in self.namespaces else []
         # `v3.Release` and not `v4.Chart`: charts' hooks run in the first alone, and two of these make certificates so.
-        return kubernetes.helm.v3.Release(
+        made = kubernetes.helm.v3.Release(
             chart.name,
             # Without it, the engine adds signs of its own, and service accounts are called otherwise than their roles.
             name=chart.name,
@@ -86,6 +86,8 @@ class Addons(Component):
             skip_await=False,
             opts=self.on_cluster([*there, *after]),
         )
+        self.declared.append(made)
+        return made
 
 
 def refuse_taken(spec: PlatformSpec) -> None:

@@ -25,6 +25,13 @@ DEFINITIONS = Release(versions.MONITORING_DEFINITIONS, NAMESPACE)
 OUT_OF_REACH = ("kubeControllerManager", "kubeEtcd", "kubeScheduler", "kubeProxy")
 """Parts of Kubernetes that nobody can ask: a cloud hides them, and elsewhere they listen on their own node alone."""
 
+REPLACED = ("KubeNodeNotReady", "KubeNodeUnreachable", "KubePersistentVolumeFillingUp")
+"""The chart's own alerts whose every case is one of `NodeNotReady`, `VolumeFull` or `VolumeFills` as well.
+
+Others stay, though some overlap: ours on pods and services look at the platform's and teams' namespaces, the chart's at
+add-ons' too; and `NodeDiskFull` knows one disk of a node, the chart's all of them.
+"""
+
 
 def address(spec: KubernetesSpec) -> str:
     """Return Prometheus's address in the cluster."""
@@ -36,6 +43,7 @@ def releases(on: Standing) -> tuple[Release, ...]:
     """Return what is installed."""
     base: dict[str, Any] = {
         "crds": {"enabled": False},
+        "defaultRules": {"disabled": dict.fromkeys(REPLACED, True)},
         "prometheus": {"prometheusSpec": _prometheus(on)},
         "alertmanager": {"serviceAccount": {"name": ALERTS_ACCOUNT}, "alertmanagerSpec": _alertmanager(on)},
         "prometheusOperator": {
