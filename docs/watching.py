@@ -23,7 +23,9 @@ LEAD = """What Prometheus tells people of on a cluster. `critical` is worth waki
 that is no fault.
 
 An alert's label `in_namespace` says where its cause is. Its label `namespace` is always `mlplat`: an Alertmanager that
-is somebody else's takes a namespace's routes for that namespace's alerts alone."""
+is somebody else's takes a namespace's routes for that namespace's alerts alone.
+
+On one computer the rules that hold there are files for a Prometheus of one's own: [how](../how-to/prometheus.md)."""
 METRICS = """What rules and dashboards read, beside what our own programs give. A test holds every expression against
 this table; names are looked up again when a version changes."""
 

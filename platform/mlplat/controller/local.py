@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import secrets
 import signal
 import socket
@@ -19,10 +21,11 @@ from mlplat.controller.gateway import Gateway, Plan, Upstream
 from mlplat.controller.settings import Settings
 from mlplat.controller.window import Window
 from mlplat.errors import StateError
-from mlplat.files import PRIVATE, write_atomic
+from mlplat.files import PRIVATE, write_atomic, write_if_changed
 from mlplat.labels import Name
 from mlplat.supervision import Program, Supervisor, locked
 from mlplat.uptime import age
+from mlplat.watching import local
 
 OWNER = "endpoint/"
 WHO = "the controller"
@@ -109,6 +112,14 @@ class LocalActuator:
     def direct(self, plan: Plan) -> None:
         """See `Actuator.direct`."""
         self._gateway.apply(plan)
+        # Of no weight beside what serves: where it cannot be written, the next pass tries again.
+        with contextlib.suppress(OSError):
+            self._tell_prometheus(plan)
+
+    def _tell_prometheus(self, plan: Plan) -> None:
+        found = local.servers((each.endpoint, each.revision, each.port) for each in plan.upstreams)
+        path = self._state / local.FOLDER / local.SERVERS
+        write_if_changed(path, json.dumps(found, indent=2) + "\n", mode=PRIVATE)
 
     def counts(self, upstreams: Iterable[Upstream]) -> dict[str, Window]:
         """See `Actuator.counts`."""

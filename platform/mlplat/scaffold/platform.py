@@ -20,6 +20,8 @@ class Platform:
     """A platform's repository that was made."""
 
     name: str
+    target: str
+    stack: str
     folder: Path
     notes: tuple[str, ...]
     """What a person should know: about git, and the identity of the first commit."""
@@ -44,7 +46,7 @@ def create(folder: Path, template: Template, given: Mapping[str, str], *, ask: a
     notes: list[str] = []
     message = f"New platform from the template {template.name} {template.manifest.version}"
     tree.write(files, target, finish=repository.committer(repository.look(target), message, notes))
-    return Platform(replies["name"], target, tuple(notes))
+    return Platform(replies["name"], replies["target"], replies["stack"], target, tuple(notes))
 
 
 def _variables(target: Path, template: Template) -> dict[str, str]:

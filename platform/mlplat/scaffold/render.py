@@ -21,7 +21,8 @@ from mlplat.scaffold.template import Template
 from mlplat.scaffold.tree import File, Tree, check_path
 
 SUFFIX = ".jinja"
-PACKAGE = "__package__"
+PLACES = ("package", "stack")
+"""Variables whose values stand in paths, for `__package__` and `__stack__`."""
 
 _FAULTS = (TemplateError, TypeError, ValueError, ArithmeticError)
 
@@ -54,12 +55,18 @@ def render(template: Template, variables: Mapping[str, Any]) -> Tree:
     made = environment()
     tree: dict[str, File] = {}
     for source, file in template.files():
-        path = check_path(source.replace(PACKAGE, variables.get("package", PACKAGE)).removesuffix(SUFFIX))
+        path = check_path(_placed(source, variables).removesuffix(SUFFIX))
         if path.casefold() in map(str.casefold, tree):
             raise MlplatError(f"the template `{template.name}` makes {path} twice")
         content = _fill(made, template, source, file.content, variables) if source.endswith(SUFFIX) else file.content
         tree[path] = File(content, file.executable)
     return tree
+
+
+def _placed(path: str, variables: Mapping[str, Any]) -> str:
+    for name in PLACES:
+        path = path.replace(f"__{name}__", variables.get(name, f"__{name}__"))
+    return path
 
 
 def _fill(

@@ -17,6 +17,7 @@ from mlplat.errors import MlplatError, UsageError
 from mlplat.scaffold import platform, repository, template, tree
 from mlplat.spec import schema
 from mlplat.spec.platform import newest_form, read_platform
+from mlplat.targets.kubernetes import given
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,6 +49,54 @@ def test_the_stack_is_a_platform_of_the_asked_name_in_the_newest_form(place: Pat
     assert newest_form(path) is None
     jsonschema.validate(read(path), json.loads((made.folder / "stacks/schema.json").read_text()))
     assert (made.folder / "stacks/schema.json").read_text() == schema.text()
+
+
+CLUSTER = {"name": "acme", "target": "kubernetes", "context": "acme-eu"}
+
+
+def test_a_cluster_s_stack_is_valid_for_it_and_holds_no_secret_but_by_name(place: Path) -> None:
+    made = create(place / "repo", **CLUSTER)
+    path = made.folder / "stacks/Pulumi.prod.yaml"
+    assert [each.name for each in path.parent.glob("*.yaml")] == [path.name]
+    spec = read_platform(path)
+    assert (spec.name, spec.target, spec.kubernetes.context) == ("acme", "kubernetes", "acme-eu")
+    assert spec.kubernetes.production
+    assert spec.kubernetes.databases is not None
+    assert spec.kubernetes.objects is not None
+    # What it names is what `mlplat doctor` then looks for on the cluster.
+    assert {"tracking-database", "features-database", "pipelines-database", "objects", "endpoints-tls"} <= {
+        each.name for each in given.wanted(spec)
+    }
+    written = read(path)
+    assert written["config"]["pulumi:disable-default-providers"] == ["*"]
+    jsonschema.validate(written, json.loads((made.folder / "stacks/schema.json").read_text()))
+
+
+@pytest.mark.parametrize("context", ["arn:aws:eks:eu-west-1:111122223333:cluster/a", 'it\'s: "quoted" #1'])
+def test_any_name_of_a_context_comes_through(place: Path, context: str) -> None:
+    made = create(place / "repo", **{**CLUSTER, "context": context, "stack": "eu"})
+    assert read_platform(made.folder / "stacks/Pulumi.eu.yaml").kubernetes.context == context
+
+
+def test_a_cluster_s_repository_speaks_of_its_stack_alone(place: Path) -> None:
+    made = create(place / "repo", **CLUSTER).folder
+    readme = (made / "README.md").read_text()
+    assert sorted([*re.findall(r"^\| `([^`]+)` \|", readme, re.MULTILINE), "README.md"]) == committed(made)
+    assert "export MLPLAT_STACK=prod\nmlplat doctor " in readme
+    workflow = read(made / ".github/workflows/platform.yaml")
+    assert workflow["env"] == {"MLPLAT_STACK": "prod"}
+    for job in workflow["jobs"].values():
+        assert job["if"].startswith("vars.MLPLAT_RUNNER != '' && ")
+        assert job["runs-on"] == "${{ vars.MLPLAT_RUNNER }}"
+    lines = (made / "requirements.txt").read_text().splitlines()
+    assert lines[1:] == [f"mlplat[kubernetes]=={mlplat.__version__}"]
+    assert "local" not in readme + json.dumps(workflow)
+
+
+def test_a_context_is_a_cluster_s(place: Path) -> None:
+    with pytest.raises(UsageError, match="`context` cannot be set unless target == 'kubernetes'"):
+        create(place / "repo", name="acme", context="here")
+    assert list(place.iterdir()) == []
 
 
 def test_pulumi_runs_the_same_program_as_in_mlplat_s_own_repository(place: Path) -> None:
@@ -107,7 +156,7 @@ def test_the_record_says_what_it_was_made_of_and_neither_where_nor_when(place: P
     made = create(place / "repo", name="acme").folder
     record = json.loads((made / ".mlplat/answers.json").read_text())
     files = {path: tree.File((made / path).read_bytes()) for path in committed(made) if path != ".mlplat/answers.json"}
-    assert record["answers"] == {"name": "acme"}
+    assert record["answers"] == {"name": "acme", "target": "local", "stack": "local", "context": ""}
     assert (record["template"], record["mlplat"]) == ("platform", mlplat.__version__)
     assert record["tree"] == tree.digest(files)
     assert str(place) not in json.dumps(record)

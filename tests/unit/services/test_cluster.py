@@ -10,13 +10,16 @@ from mlplat.controller.kubernetes.settings import Settings
 from mlplat.services import Job, Ref, SecretRef, Service
 from mlplat.services.cluster import development, standing
 from mlplat.services.cluster.controller import namespaces, nodes, prometheus, settings
-from mlplat.services.cluster.features import store
+from mlplat.services.cluster.features import online_store, store
 from mlplat.services.cluster.tracking import hosts
 from mlplat.spec.platform import PlatformSpec, parse_platform
 
 DATABASES = {"tracking": "pg-tracking"}
 BUCKETS = {each: f"b-{each}" for each in development.PURPOSES}
 KEPT = {"databases": DATABASES, "objects": {"buckets": BUCKETS, "secret": "s3", "endpoint": "https://s3.example.com"}}
+
+
+TEAMS = {"growth": {"projects": ["flights"]}}
 
 
 def spec(kubernetes: dict[str, Any] | None = None, **more: Any) -> PlatformSpec:
@@ -44,6 +47,7 @@ def test_a_service_comes_after_those_that_it_needs() -> None:
         (spec(), {"tracking", "controller"}),
         (spec({**KEPT, "databases": {**DATABASES, "features": "f"}}), {"tracking", "controller", "features"}),
         (small(), {"database", "objects", "tracking", "features", "controller"}),
+        (small(teams=TEAMS), {"database", "objects", "tracking", "features", "online", "controller"}),
         (small({"databases": DATABASES}), {"objects", "tracking", "controller"}),
         (
             small({"metadata_service": "public.ecr.aws/x/y:1"}),
@@ -171,8 +175,16 @@ def test_nothing_is_monitored_where_nothing_monitors() -> None:
     assert not [name for name, each in made.items() if each.metrics or "monitoring" in each.callers]
 
 
-def test_the_registrys_file_holds_no_password() -> None:
-    assert "${MLPLAT_DATABASE_URL}" in json.dumps(store())
+@pytest.mark.parametrize("written", [store(), online_store()])
+def test_feasts_files_hold_no_password(written: dict[str, Any]) -> None:
+    assert "${MLPLAT_DATABASE_URL}" in json.dumps(written)
+
+
+def test_the_feature_server_stays_while_its_database_is_gone_and_is_not_ready() -> None:
+    server = named(small(teams=TEAMS))["online"]
+    assert server.alive is not None
+    assert (server.ready.path, server.alive.path) == ("/ready", "/alive")
+    assert {"database", "features"} == {*server.needs}
 
 
 def test_what_this_computer_runs_is_not_changed_by_what_a_cluster_has() -> None:
