@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from mlplat import targets
 from mlplat.cli import GROUPS, Verbs, cli
 from mlplat.spec import schema
 from mlplat.spec.base import Spec
@@ -33,6 +34,7 @@ def pages() -> dict[str, str]:
             "The stack file", PlatformSpec, f"The object `{KEY}` under `config` of `stacks/Pulumi.<stack>.yaml`."
         ),
         "docs/reference/project.md": spec_page("mlplat.yaml", ProjectSpec, "What a project says about itself."),
+        "docs/reference/targets.md": targets_page(),
         "docs/reference/cli.md": cli_page(),
         **aws.pages(),
         **watching.pages(),
@@ -60,6 +62,18 @@ def _row(key: Key) -> str:
     default = "required" if key.required else f"`{key.default}`" if key.default is not None else ""
     cells = (f"`{key.name}`", key.shape, default, key.sentence)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def targets_page() -> str:
+    """Return the page of what each target does not do, and why."""
+    lead = "One stack file and one command line serve every target. What one of them does not do:"
+    blocks = [NOTE, "# Targets", lead]
+    for name in targets.NAMES:
+        rows = [(f"`{key}` in the stack file", why) for key, why in sorted(targets.unsupported(name).items())]
+        lines = [f"| {what} | {why} |" for what, why in [*rows, *sorted(targets.LESS[name].items())]]
+        blocks += [f"## `{name}`", "\n".join(["| what | why not |", "|---|---|", *lines])]
+    blocks.append("A stack file that has such a key is refused before anything is touched.")
+    return "\n\n".join(blocks) + "\n"
 
 
 def cli_page() -> str:

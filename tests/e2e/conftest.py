@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from commands import Mlplat
+if TYPE_CHECKING:
+    from commands import Mlplat
+    from conformance import Standing
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlplat]:
-    """A platform that stands until the last test has ended."""
-    made = Mlplat(tmp_path_factory.mktemp("platform"))
-    made.stack()
-    made.run("up", timeout=900)
-    yield made
-    made.run("down", code=None)
+def platform(local_platform: Standing) -> Mlplat:
+    """Return the command line of a platform that stands until the last test has ended."""
+    return local_platform.mlplat

@@ -77,7 +77,7 @@ def test_a_world_that_moved_while_it_was_asked_is_refused(standing: Slow) -> Non
         shown += read
     standing.want(b={"text": "never shown"})
     os.write(terminal, b"y\n")
-    _, rest = started.communicate(timeout=60)
+    _, rest = started.communicate(timeout=240)
     os.close(terminal)
     os.close(theirs)
     assert started.returncode == 1
@@ -122,7 +122,7 @@ def test_a_signal_lets_what_has_begun_end_and_leaves_no_lock(standing: Slow) -> 
     started.send_signal(signal.SIGINT)
     ending = next(line for line in started.stderr if "ending" in line)
     standing.go.touch()
-    _, rest = started.communicate(timeout=60)
+    _, rest = started.communicate(timeout=240)
     assert started.returncode == 130, begun + ending + rest
     assert "interrupted" in rest
     assert "Traceback" not in rest
@@ -147,7 +147,7 @@ def test_a_killed_engine_leaves_a_lock_that_can_be_undone_and_nothing_is_made_tw
     assert "still works" in held.err
     assert "still works" in standing.run("state", "unlock", code=1).err
     engines(started.pid)[0].kill()
-    _, rest = started.communicate(timeout=60)
+    _, rest = started.communicate(timeout=240)
     assert started.returncode == 1, rest
     assert standing.locks()
     standing.go.touch()

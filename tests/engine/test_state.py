@@ -35,7 +35,7 @@ def test_a_shell_takes_what_env_prints(standing: Slow) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.stdout.splitlines()[0] == identity(standing)
     assert "PASSPHRASE_FILE" in printed

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import ssl
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,11 +115,12 @@ def running(
     host: str = "127.0.0.1",
     data: Path | None = None,
     before: Callable[[Processes], None] = lambda _: None,
+    flags: Sequence[str] = (),
 ) -> Iterator[Api]:
     """Start an API server below a folder, on an address of this computer, and end it.
 
     `data` is what an earlier one kept, its folder `etcd`, which this one begins with a copy of; `before` is done
-    first, and what it undoes comes last.
+    first, and what it undoes comes last; `flags` are the API server's own.
     """
     with Processes(folder) as processes:
         if data:
@@ -129,7 +130,7 @@ def running(
         _etcd(processes, clients, peers)
         api = Api(processes, host, port, tuple(others), secrets.token_hex(16), kubetls.authority())
         _write(api)
-        _apiserver(api, clients)
+        _apiserver(api, clients, flags)
         processes.wait("apiserver", api.ready)
         yield api
 
@@ -150,7 +151,7 @@ def _etcd(processes: Processes, clients: int, peers: int) -> None:
     )
 
 
-def _apiserver(api: Api, etcd: int) -> None:
+def _apiserver(api: Api, etcd: int, flags: Sequence[str]) -> None:
     certificate, key = api.authority.sign(api.folder, "apiserver", [api.host, API, *NAMES])
     accounts = kubetls.write_key(api.folder / "accounts.key")
     # An API server on loopback has no address that it may write down for pods, and there are none.
@@ -175,6 +176,7 @@ def _apiserver(api: Api, etcd: int) -> None:
         "--kubelet-preferred-address-types=InternalIP",
         "--profiling=false",
         *alone,
+        *flags,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlplat.cli import stacks
+from mlplat.cli import clusters, stacks
 from mlplat.cli.console import progress, say
 from mlplat.errors import MlplatError, UsageError
 
@@ -56,6 +56,7 @@ def down(
     """Show what would go and what stays, ask, drain the cluster, end it; return 1 where something is left over."""
     there = standing(spec, stack, file, delete_data=delete_data)
     if there is None:
+        clusters.disconnect(spec, stack)
         return 0
     found, resources, ending = there
     show(resources, ending)
@@ -114,6 +115,7 @@ def _end(found: Stack, ending: Ending, *, delete_data: bool, skip_drain: bool) -
             found.let_go(ending, stacks.indented)
     with progress(f"ending `{found.spec.name}`"):
         found.end(ending, stacks.indented)
+    clusters.disconnect(found.spec, found.name)
     say("ended; what stays is in the state, and `mlplat up` goes on with it" if ending.stays else "ended")
 
 

@@ -27,6 +27,7 @@ def down(
     """Show what would go, ask, end endpoints and then the rest; return 1 where the cluster still holds something."""
     there = clouds.standing(spec, stack, file, delete_data=delete_data)
     if there is None:
+        clusters.disconnect(spec, stack)
         return 0
     found, resources, ending = there
     if not delete_data:
@@ -39,6 +40,7 @@ def down(
         _drain(cluster, serving, skip=skip_drain)
         with progress(f"ending `{spec.name}`"):
             found.end(ending, stacks.indented)
+        clusters.disconnect(spec, stack)
         say("ended; what stays is in the state, and `mlplat up` goes on with it" if ending.stays else "ended")
         return _left(cluster, spec)
 

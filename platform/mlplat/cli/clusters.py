@@ -53,6 +53,19 @@ def guard(spec: PlatformSpec, file: Path, *, write: bool) -> None:
         say(f"wrote `{identity.KEY}` to {file}: by it the stack's cluster is known, so keep it there")
 
 
+def refuse_removed(spec: PlatformSpec) -> None:
+    """Refuse a stack file without a team that still has something on the cluster. Raises `RefusedError`.
+
+    In an account the cluster may be out of reach from here; there the API server alone refuses, at the engine's look.
+    """
+    if spec.target != "kubernetes":
+        return
+    from mlplat.targets.kubernetes import ends
+
+    with entry(spec, "").cluster() as cluster:
+        ends.refuse_removed(cluster, spec)
+
+
 def refuse_unlocked(spec: PlatformSpec, file: Path) -> None:
     """Refuse a platform for production whose images nobody has locked; the account's own registry is made by `up`.
 
@@ -81,6 +94,14 @@ def connect(spec: PlatformSpec, stack: str, file: Path) -> None:
         say(f"the gateway has no address yet: `mlplat status -s {stack}` says why; another `up` writes it down")
 
 
+def disconnect(spec: PlatformSpec, stack: str) -> None:
+    """Forget how projects reached a platform that is no more."""
+    from mlplat.contracts import Connection
+
+    _kubeconfig(spec, stack).unlink(missing_ok=True)
+    Connection.path(spec.name, stack).unlink(missing_ok=True)
+
+
 def _has_services(spec: PlatformSpec, file: Path) -> bool:
     """Tell whether there is anything to reach: in an account the first `up` makes the registry, and no service."""
     from mlplat.images import lock_file, read
@@ -101,7 +122,7 @@ def _account_entry(spec: PlatformSpec, stack: str, file: Path) -> Entry:
     """Write a kubeconfig of the account's cluster, without a credential in it, and return it as a way in."""
     from mlplat import deployment
     from mlplat.controller.stores import Entry
-    from mlplat.files import PRIVATE, config_dir, write_atomic
+    from mlplat.files import PRIVATE, write_atomic
     from mlplat.spec.platform import read_platform
     from mlplat.targets.aws import access, session
     from mlplat.targets.aws.cluster import admin_role
@@ -112,7 +133,14 @@ def _account_entry(spec: PlatformSpec, stack: str, file: Path) -> Entry:
     owner = file.with_name(f"Pulumi.{below}.yaml") if below else file
     site = Site.of(read_platform(owner) if below else spec, below or stack, deployment.read(owner))
     made = access.kubeconfig(access.described(session.open(site.aws), site), site, role=admin_role(site))
-    path = config_dir() / "clusters" / f"{spec.name}.{stack}.kubeconfig"
+    path = _kubeconfig(spec, stack)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, access.text(made), mode=PRIVATE)
     return Entry(made["current-context"], str(path))
+
+
+def _kubeconfig(spec: PlatformSpec, stack: str) -> Path:
+    """Return where the kubeconfig of an account's cluster is kept, for projects' connections."""
+    from mlplat.files import config_dir
+
+    return config_dir() / "clusters" / f"{spec.name}.{stack}.kubeconfig"

@@ -159,7 +159,9 @@ def rollback(endpoint: str | None, *, reason: str, wait: bool, timeout: float | 
 @yes_option
 @stack_option
 def delete(endpoint: str, *, wait: bool, timeout: float | None, yes: bool, stack: str) -> None:
-    """End an endpoint and its model servers. Its history, its predictions and the registry's models stay.
+    """End an endpoint and its model servers. Its predictions and the registry's models stay.
+
+    Its history stays as well on this computer; on a cluster it goes with the endpoint's resource.
 
     \b
     Example:

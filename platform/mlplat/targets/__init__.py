@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 from mlplat.errors import Problem, SpecError
 from mlplat.spec.platform import PlatformSpec
 
 NAMES = ("local", "kubernetes", "aws")
+_IN_ITS_RESOURCE = "it is in the endpoint's resource and goes with it; the cluster keeps its own events for a while"
+LESS: Mapping[str, Mapping[str, str]] = {
+    "local": {},
+    "kubernetes": {"history of a deleted endpoint": _IN_ITS_RESOURCE},
+    "aws": {"history of a deleted endpoint": _IN_ITS_RESOURCE},
+}
+"""What a target does not do that others do, and why; keys of the spec that mean nothing to it are `unsupported`."""
 
 
 def unsupported(target: str) -> dict[str, str]:

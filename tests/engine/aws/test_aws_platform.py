@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from awsengine import ACCOUNT, OTHERS, Emulation, Platform
+from conformance import Standing
 from fakecloud.world import BEGINS, ENDS, FOLDER, Call, World
 from mlplat.spec.platform import KEY
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 CLUSTER = "aws:eks/cluster:Cluster"
 NODES = "aws:eks/nodeGroup:NodeGroup"
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -20,34 +21,32 @@ NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"
 NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
 
 
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory, emulation: Emulation) -> Platform:
-    """Return a repository with this one's stack `dev`, whose state nobody has yet."""
-    return Platform(tmp_path_factory.mktemp("platform"), emulation)
+@pytest.fixture
+def platform(aws_platform: Standing) -> Platform:
+    """Return the repository of the session's platform, the stack `dev`."""
+    assert aws_platform.account is not None
+    return aws_platform.account
 
 
-@pytest.fixture(scope="module")
-def preview(platform: Platform) -> Any:
-    """Return what a first preview shows."""
-    return platform.run("up", "-s", "dev", "--preview", "--json").json()
+@pytest.fixture
+def preview(aws_platform: Standing) -> Any:
+    """Return what a first preview showed."""
+    return aws_platform.shown
 
 
-@pytest.fixture(scope="module")
-def made(platform: Platform, preview: Any) -> list[Call]:
+@pytest.fixture
+def made(aws_platform: Standing) -> Sequence[Call]:
     """Return what the first `up` did, in order."""
-    platform.run("up", "-s", "dev", "--yes")
-    return platform.repository.ordered()
+    return aws_platform.did
 
 
-@pytest.fixture(scope="module")
-def ended(platform: Platform, made: list[Call]) -> list[Call]:
+@pytest.fixture
+def ended(aws_platform: Standing) -> Sequence[Call]:
     """Return what `down` did, in order."""
-    platform.repository.ordered()
-    platform.run("down", "-s", "dev", "--yes", "--skip-drain")
-    return platform.repository.ordered()
+    return aws_platform.end()[1]
 
 
-def test_an_up_makes_exactly_what_its_preview_showed(preview: Any, made: list[Call], platform: Platform) -> None:
+def test_an_up_makes_exactly_what_its_preview_showed(preview: Any, made: Sequence[Call], platform: Platform) -> None:
     assert {each["action"] for each in preview["changes"]} == {"create"}
     shown = [each for each in preview["changes"] if each["kind"] != "component"]
     assert len({each.key for each in made}) > 150
@@ -57,7 +56,7 @@ def test_an_up_makes_exactly_what_its_preview_showed(preview: Any, made: list[Ca
     assert "deployment" in platform.repository.file.read_text()
 
 
-def test_what_is_made_first_is_there_before_what_needs_it(made: list[Call]) -> None:
+def test_what_is_made_first_is_there_before_what_needs_it(made: Sequence[Call]) -> None:
     _all_before(made, "create", lambda key: key.startswith("aws:ec2/natGateway:"), _is(NODES))
     _all_before(made, "create", _is(CLUSTER), _is(NODES))
     _all_before(made, "create", lambda key: key.startswith("aws:eks/accessPolicyAssociation:"), _kubernetes)
@@ -65,16 +64,10 @@ def test_what_is_made_first_is_there_before_what_needs_it(made: list[Call]) -> N
     _all_before(made, "create", lambda key: key == f"{RELEASE}::karpenter", _is(NODE_POOL))
 
 
-def test_a_second_up_asks_the_account_for_nothing(made: list[Call], platform: Platform) -> None:
-    platform.repository.ordered()
-    again = platform.run("up", "-s", "dev")
-    assert "nothing to do" in again.err
-    assert platform.repository.ordered() == []
-
-
 def test_another_accounts_credentials_are_refused_before_the_engine_runs(
-    made: list[Call], platform: Platform, emulation: Emulation
+    made: Sequence[Call], platform: Platform, emulation: Emulation
 ) -> None:
+    platform.repository.ordered()
     refused = platform.run("up", "-s", "dev", code=None, env=emulation.credentials(OTHERS))
     assert refused.code != 0
     assert f"those of account {OTHERS}" in refused.err
@@ -82,7 +75,7 @@ def test_another_accounts_credentials_are_refused_before_the_engine_runs(
     assert platform.repository.ordered() == []
 
 
-def test_one_new_pool_is_one_pool_more_and_nothing_else(made: list[Call], platform: Platform) -> None:
+def test_one_new_pool_is_one_pool_more_and_nothing_else(made: Sequence[Call], platform: Platform) -> None:
     pool = {"instance_types": ["r7i.xlarge"], "max_size": 2}
     seen = _shown(platform, pools={**platform.written["pools"], "memory": pool})
     created = {each["kind"] for each in seen if each["action"] == "create"}
@@ -92,7 +85,7 @@ def test_one_new_pool_is_one_pool_more_and_nothing_else(made: list[Call], platfo
 
 
 def test_a_foundation_that_is_to_stand_alone_gives_up_what_stands_on_it_and_nothing_else(
-    made: list[Call], platform: Platform
+    made: Sequence[Call], platform: Platform
 ) -> None:
     seen = _shown(platform, foundation={"only": True})
     assert {each["action"] for each in seen} == {"delete"}
@@ -101,7 +94,7 @@ def test_a_foundation_that_is_to_stand_alone_gives_up_what_stands_on_it_and_noth
     assert {each["kind"] for each in seen} <= on_it | {"compute", "nightjobs", "layer", "addons"}
 
 
-def test_another_stack_stands_on_the_foundation_of_this_one(made: list[Call], platform: Platform) -> None:
+def test_another_stack_stands_on_the_foundation_of_this_one(made: Sequence[Call], platform: Platform) -> None:
     cluster = World(platform.repository.folder / "other-cluster")
     own = {FOLDER: str(cluster.folder)}
     file = platform.repository.file.with_name("Pulumi.services.yaml")
@@ -115,7 +108,7 @@ def test_another_stack_stands_on_the_foundation_of_this_one(made: list[Call], pl
     assert not any(call.key.startswith("kubernetes:") for call in platform.repository.ordered())
 
 
-def test_what_comes_last_goes_first(ended: list[Call]) -> None:
+def test_what_comes_last_goes_first(ended: Sequence[Call]) -> None:
     _all_before(ended, "delete", _is(NODE_POOL), lambda key: key == f"{RELEASE}::karpenter")
     _all_before(ended, "delete", _is(NODE_POOL), _is(NODE_CLASS))
     _all_before(ended, "delete", _kubernetes, lambda key: key.startswith("aws:eks/accessPolicyAssociation:"))
@@ -128,7 +121,7 @@ def test_what_comes_last_goes_first(ended: list[Call]) -> None:
 
 
 def test_an_unprotected_end_leaves_nothing_that_costs(
-    ended: list[Call], platform: Platform, emulation: Emulation
+    ended: Sequence[Call], platform: Platform, emulation: Emulation
 ) -> None:
     assert platform.repository.world.all() == []
     deployment = platform.identity()[:6]
@@ -155,7 +148,7 @@ def _kubernetes(key: str) -> bool:
     return key.startswith("kubernetes:")
 
 
-def _all_before(calls: list[Call], action: str, one: Callable[[str], bool], other: Callable[[str], bool]) -> None:
+def _all_before(calls: Sequence[Call], action: str, one: Callable[[str], bool], other: Callable[[str], bool]) -> None:
     """Check that every call of one kind has ended before any of the other has begun."""
     ends = [at for at, call in enumerate(calls) if (call.action, call.phase) == (action, ENDS) and one(call.key)]
     begins = [at for at, call in enumerate(calls) if (call.action, call.phase) == (action, BEGINS) and other(call.key)]

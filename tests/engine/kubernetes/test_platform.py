@@ -1,34 +1,55 @@
-"""The Kubernetes target under a real engine, on a real API server: made, made again, changed, looked at, ended.
+"""The Kubernetes target under a real engine, on a real API server: made, changed, guarded, ended in order.
 
-Charts are somebody else's here (`adopt`), and nothing runs pods: what a kubelet and Envoy Gateway would write into the
-status of what `up` has made, `answered` writes.
+Charts are somebody else's here (`adopt`), and nothing runs pods. What every target promises is in `tests/conformance`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from commands import Done
+from conformance import Standing
+from conformancecluster import ABANDONED
+from fakecloud.world import ENDS, Call
 from kubeapi import Api
 from kubeengine import Repository, spec
-from mlplat.cluster import Cluster
+from mlplat import deployment, upgrades
+from mlplat.environment import pinned
 from mlplat.manifests import names
+from mlplat.manifests.meta import SERVICE
 from mlplat.spec.base import read_yaml
+from mlplat.targets.kubernetes import ends
 
 pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 SERVICES = ("tracking", "controller")
-KINDS = {"Deployment": "apps/v1", "StatefulSet": "apps/v1"}
+MLFLOW = pinned("images/tracking", "mlflow")
 
 
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory, server: Api) -> Repository:
-    """Return a platform that stands."""
-    made = Repository(tmp_path_factory.mktemp("platform"), server)
-    made.write(spec(server))
-    made.run("up", "--yes")
+@pytest.fixture
+def platform(kubernetes_platform: Standing) -> Repository:
+    """Return the repository of the session's platform. After a test it stands as its stack file says."""
+    made = kubernetes_platform.repository
+    assert made is not None
+    made.world.forget_calls()
     return made
+
+
+@pytest.fixture
+def ended(kubernetes_platform: Standing) -> tuple[Done, Sequence[Call]]:
+    """Return what was said and done when the platform was ended, an endpoint on it."""
+    return kubernetes_platform.end()
+
+
+@pytest.fixture
+def written(platform: Repository) -> Iterator[str]:
+    """Return what the engine remembers of the platform; after the test it is what it was."""
+    before = platform.state_file.read_text()
+    yield before
+    platform.state_file.write_text(before)
 
 
 def config(platform: Repository) -> dict[str, Any]:
@@ -37,28 +58,31 @@ def config(platform: Repository) -> dict[str, Any]:
     return found
 
 
-def answered(cluster: Cluster) -> None:
-    """Write what would be there once everything runs."""
-    for kind, version in KINDS.items():
-        for each in cluster.list(version, kind, names.NAMESPACE):
-            wanted = each["spec"].get("replicas", 1)
-            counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas", "availableReplicas"), wanted)
-            told = {"status": {"observedGeneration": each["metadata"]["generation"], **counts}}
-            cluster.merge(version, kind, each["metadata"]["name"], told, names.NAMESPACE, status=True)
-    true = {"status": "True", "reason": "Programmed", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    conditions = [{"type": "Programmed", **true}]
-    cluster.merge(
-        "gateway.networking.k8s.io/v1",
-        "Gateway",
-        names.GATEWAY,
-        {"status": {"conditions": conditions}},
-        names.NAMESPACE,
-        status=True,
-    )
+def held(state: str) -> dict[str, Any]:
+    """Return inputs and outputs of each resource in a state's file: all but who looked when, and by which provider."""
+    return {
+        each["urn"]: (each.get("inputs"), each.get("outputs"))
+        for each in json.loads(state)["checkpoint"]["latest"]["resources"]
+        if not each["type"].startswith("pulumi:providers:")
+    }
 
 
-def test_up_makes_the_platform_in_an_order_that_a_cluster_can_take(platform: Repository) -> None:
-    made = platform.changed()
+def tracking_of(version: str, state: str) -> str:
+    """Return a state as an mlplat leaves it that brings another version of MLflow."""
+    document = json.loads(state)
+    for each in document["checkpoint"]["latest"]["resources"]:
+        marks = each.get("inputs", {}).get("metadata", {}).get("labels", {})
+        if marks.get(SERVICE) == "tracking" and names.APP_VERSION in marks:
+            marks[names.APP_VERSION] = version
+        if each["type"] == deployment.ROOT:
+            each["outputs"][upgrades.OUTPUT]["tracking"] = version
+    return json.dumps(document)
+
+
+def test_up_makes_the_platform_in_an_order_that_a_cluster_can_take(
+    platform: Repository, kubernetes_platform: Standing
+) -> None:
+    made = kubernetes_platform.did
     kinds = [each.type.rpartition(":")[2] for each in made]
     assert {each.action for each in made} == {"create"}
     with platform.cluster as cluster:
@@ -86,33 +110,31 @@ def test_the_stack_file_names_the_cluster_and_another_one_is_refused(platform: R
     platform.file.write_text(written)
 
 
-def test_a_second_up_and_the_engines_own_command_change_nothing(platform: Repository) -> None:
-    again = platform.run("up", "--yes", "--json")
-    assert json.loads(again.out)["changes"] == []
+def test_the_engines_own_command_changes_nothing(platform: Repository) -> None:
     platform.plain("up", "--yes", "--skip-preview")
     assert platform.changed() == []
 
 
-def test_status_tells_what_is_not_ready_until_it_is(platform: Repository) -> None:
-    waits = platform.run("status", "--json", code=1)
-    before = {(each["group"], each["name"]): each for each in json.loads(waits.out)}
-    assert not before["service", "tracking"]["ready"]
-    assert before["add-on", "queues"]["ready"]
-    with platform.cluster as cluster:
-        answered(cluster)
-    ready = platform.run("status")
-    assert all(f"{name} " in ready.out for name in SERVICES)
-    assert " no " not in ready.out
+def test_another_version_is_told_before_it_comes(platform: Repository, written: str) -> None:
+    platform.state_file.write_text(tracking_of("3.0.0", written))
+    seen = platform.run("up", "--preview", "--json")
+    assert [(each["part"], each["was"], each["now"], each["kind"]) for each in json.loads(seen.out)["upgrades"]] == [
+        ("tracking", "3.0.0", MLFLOW, "migrates")
+    ]
+    assert f"migrates  tracking  3.0.0 -> {MLFLOW}: " in seen.err
 
 
-def test_projects_find_the_platform_and_its_teams_namespaces(platform: Repository) -> None:
-    outputs = json.loads(platform.run("outputs", "--json").out)
-    assert outputs["connection"]["namespaces"] == {"flights": "flights"}
-    assert outputs["connection"]["store"].startswith("kubernetes:tests?kubeconfig=/")
-    assert outputs["endpoints"]["tracking"] == "http://tracking.mlplat.svc:5000"
-    assert "no endpoint exists yet" in platform.run("endpoint", "list").err
-    foreign = platform.run("endpoint", "show", "elsewhere/late", code=1)
-    assert "belongs to no team" in foreign.err
+def test_a_step_that_nobody_supports_changes_nothing_by_whatever_command(platform: Repository, written: str) -> None:
+    newer = tracking_of("99.0.0", written)
+    platform.state_file.write_text(newer)
+    refused = platform.run("up", "--yes", code=1)
+    plain = platform.plain("up", "--yes", "--skip-preview", code=None)
+    assert plain.code != 0
+    for told in (refused.err, plain.out + plain.err):
+        assert f"tracking 99.0.0 -> {MLFLOW}: its database was migrated" in told
+        assert "use the mlplat that brings tracking 99.0.0" in told
+    assert platform.changed() == []
+    assert held(platform.state_file.read_text()) == held(newer)
 
 
 def test_a_changed_setting_changes_that_and_nothing_else(platform: Repository, server: Api) -> None:
@@ -129,12 +151,46 @@ def test_a_changed_setting_changes_that_and_nothing_else(platform: Repository, s
     assert quota["requests.cpu"] == "9"
 
 
-def test_down_wants_to_be_told_that_the_data_goes_and_leaves_an_empty_cluster(platform: Repository) -> None:
+def test_nothing_is_ended_while_an_endpoint_serves_by_whatever_command(platform: Repository, server: Api) -> None:
+    with platform.cluster as cluster:
+        # There is no controller here, so it stays until somebody lets it go.
+        cluster.apply(ABANDONED)
+    platform.world.forget_calls()
+    # A whole engine at work on what it must not touch: `destroy` begins with what was made last.
+    plain = platform.plain("destroy", "--yes", "--skip-preview", code=None)
+    assert plain.code != 0
+    assert "the endpoint flights/abandoned would wait for ever for its controller" in plain.out + plain.err
+    assert {(each.action, each.name) for each in platform.world.calls()} == {("delete", "configmap-mlplat-standing")}
+    without = {**spec(server), "teams": {"another": {}}}
+    platform.write(without)
+    platform.world.forget_calls()
+    for verb in (("up", "--yes"), ("up", "--preview")):
+        refused = platform.run(*verb, code=1)
+        assert "`teams.flights`: gone from the stack file" in refused.err
+        assert "endpoints: 1 (flights/abandoned)" in refused.err
+    plain = platform.plain("up", "--yes", "--skip-preview", code=None)
+    assert plain.code != 0
+    assert "`mlplat endpoint delete flights/abandoned`" in plain.out + plain.err
+    # The team that came with the same file is not made either.
+    assert {(each.action, each.name) for each in platform.world.calls()} == {("update", "namespace-mlplat")}
+    platform.write(spec(server, teams={"flights": {"cpu": 9}}))
+    with platform.cluster as cluster:
+        ends.release(cluster)
+
+
+def test_down_wants_to_be_told_that_the_data_goes(platform: Repository) -> None:
     refused = platform.run("down", "--yes", code=2)
     assert "--delete-data" in refused.err
-    platform.run("down", "--yes", "--delete-data", "--confirm", "mlplat")
-    ended = [each.type.rpartition(":")[2] for each in platform.changed() if each.action == "delete"]
-    assert ended.index("Gateway") < ended.index("GatewayClass")
+    assert platform.changed() == []
+
+
+def test_down_ends_things_in_order_and_leaves_an_empty_cluster(
+    ended: tuple[Done, Sequence[Call]], platform: Repository
+) -> None:
+    said, calls = ended
+    assert f"ends    the endpoint {ABANDONED['spec']['model']}" in said.err
+    gone = [each.type.rpartition(":")[2] for each in calls if (each.action, each.phase) == ("delete", ENDS)]
+    assert gone.index("Gateway") < gone.index("GatewayClass")
     with platform.cluster as cluster:
         left = {each["metadata"]["name"] for each in cluster.list("v1", "Namespace")}
         assert not {names.NAMESPACE, "flights"} & left

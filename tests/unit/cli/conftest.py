@@ -63,8 +63,8 @@ class Endpoints:
         )  # fmt: skip
         (folder / "mlplat.json").write_text(contract.model_dump_json())
         revision = Revision(
-            number=1, model=str(LATE), version="1", digest="sha256:1", source="", port=9001, state="ready", since=0,
-            created=NOW, folder=str(folder),
+            number=1, model=str(LATE), version="1", digest="sha256:1", source="mlflow-artifacts:/1", port=9001,
+            state="ready", since=0, created=NOW, folder=str(folder),
         )  # fmt: skip
         status = Status(
             phase="serving", message="version 1 (r1) serves", observed_generation=1, champion=1, last_revision=1,

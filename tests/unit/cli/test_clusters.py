@@ -185,7 +185,9 @@ def test_down_ends_endpoints_before_their_controller(cluster: KnownCluster, monk
     endpoint = made("ModelEndpoint", "flights.late", "flights", "mlplat.dev/v1alpha1")
     cluster.objects.append(endpoint)
     monkeypatch.setattr(stacks, "find", lambda *_: Held(did, lambda: endpoint in cluster.objects))
+    clusters.connect(spec()[0], "staging", spec()[1])
     ended = run("down", "--delete-data", "--confirm", "acme")
+    assert not Connection.path("acme", "staging").exists(), "projects would find what is no more"
     assert did == ["looked for locks", "ended, endpoints left: False"]
     assert "ends    the endpoint flights/late" in ended.stderr
     assert ended.exit_code == 0

@@ -21,6 +21,21 @@ def test_the_folder_one_stands_in_needs_no_step_into_it(place: Path) -> None:
     assert mlplat("init", ".", "--yes").endswith("made ., the platform place\nnext: `mlplat up`\n")
 
 
+def test_a_cluster_s_next_step_is_to_write_what_it_stands_on(place: Path) -> None:
+    assert mlplat("init", "repo", "--name", "acme", "--target", "kubernetes", "--context", "eu", "--stack", "dev") == (
+        f"exit 0\n--- stdout\n{place}/repo\n--- stderr\nmade repo, the platform acme\n"
+        "next: `cd repo`, then write your own into stacks/Pulumi.dev.yaml, then `mlplat doctor -s dev`\n"
+    )
+
+
+def test_there_is_no_other_target_to_begin_with(place: Path) -> None:
+    assert mlplat("init", "repo", "--name", "acme", "--target", "moon") == (
+        "exit 2\n--- stdout\n--- stderr\nerror: `target`: `moon` is not one of its choices\n"
+        "hint: one of local, kubernetes\n"
+    )
+    assert list(place.iterdir()) == []
+
+
 def test_without_a_terminal_the_name_is_given_or_its_default_agreed_to(place: Path) -> None:
     assert mlplat("init", "repo") == (
         "exit 2\n--- stdout\n--- stderr\n"

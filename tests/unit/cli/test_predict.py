@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mlplat.cli.endpoints import Place
 from mlplat.contracts import Connection
+from mlplat.controller.store import SqliteStore
+from mlplat.tracking import Tracking
 
 if TYPE_CHECKING:
     from .conftest import Endpoints, Upstream
@@ -138,3 +142,28 @@ def test_a_gateway_that_had_no_address_yet_is_told_with_what_writes_it(endpoints
     refused = endpoints.run("predict", "flights/late", "--example")
     assert refused.exit_code == 1
     assert "`mlplat up -s local`" in str(getattr(refused.exception, "hint", ""))
+
+
+def test_on_a_cluster_example_rows_are_those_that_the_registry_keeps(
+    endpoints: Endpoints, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoints.deployed(endpoints.serving())
+    contract = (endpoints.folder / "bundle" / "mlplat.json").read_bytes()
+    (endpoints.folder / "bundle" / "mlplat.json").unlink()
+    known = Connection.read("mlplat", "local")
+    replace(known, tracking="http://tracking", store="kubernetes:here", namespaces={"flights": "growth"}).write()
+    asked: list[tuple[str, ...]] = []
+
+    def artifact(server: Tracking, *named: str) -> bytes:
+        asked.append((server.address, *named))
+        return contract
+
+    monkeypatch.setattr(Tracking, "artifact", artifact)
+    monkeypatch.setattr(Place, "store", lambda _: SqliteStore(endpoints.path))
+    monkeypatch.setattr(Place, "reach", lambda _, url: contextlib.nullcontext(url.replace("tracking", "here")))
+    assert endpoints.run("predict", "flights/late", "--example").exit_code == 0
+    assert asked == [("http://here", "mlflow-artifacts:/1", "mlplat.json")]
+    assert upstream.asked == [("/endpoints/flights/late/predict", {"rows": [ROW]})]
+    # Rows of one's own need no registry.
+    assert endpoints.run("predict", "flights/late", "--data", "-", stdin=json.dumps(ROW)).exit_code == 0
+    assert len(asked) == 1

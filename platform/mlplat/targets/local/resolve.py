@@ -15,9 +15,12 @@ from mlplat.services.service import URL
 from mlplat.spec.platform import PlatformSpec
 from mlplat.supervision import Program
 from mlplat.targets.local.folders import log_file, service_data, service_files, store_address
+from mlplat.watching import local
 
 MEGABYTE = 1_000_000
 HOST = "127.0.0.1"
+CONTROLLER = "controller"
+"""Service that the files of a Prometheus come with: it goes on writing one of them."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,16 @@ def resolve(service: Service, spec: PlatformSpec, foundation: Foundation) -> Res
         ports=service.ports,
         images=service.images,
         files={str(given / name): _plain(content, values) for name, content in service.files.items()},
-        live={str(given / name): _plain(content, values) for name, content in service.live.items()},
+        live={
+            **{str(given / name): _plain(content, values) for name, content in service.live.items()},
+            **(_watched(spec, state) if service.name == CONTROLLER else {}),
+        },
         seeds={str(kept / name): _plain(content, values) for name, content in service.seeds.items()},
     )
+
+
+def _watched(spec: PlatformSpec, state: Path) -> dict[str, Any]:
+    return {str(state / local.FOLDER / name): plain(content) for name, content in local.files(spec, state).items()}
 
 
 def _values(service: Service, spec: PlatformSpec, foundation: Foundation) -> dict[str, str | None]:
