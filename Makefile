@@ -2,6 +2,13 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 SHELL := bash
+# Set, it would have each of many hundred Python processes read our sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Of the programs that a level uses, make those that MLPLAT_REQUIRE names; without it a level does with what is there.
+comma := ,
+required = $(filter $(1),$(subst $(comma), ,$(MLPLAT_REQUIRE)))
+need = $(if $(required),scripts/tools $(required))
 
 .PHONY: help setup tools demo demo-down test lint types imports docs docs-check golden required unit engine cluster node e2e bench e2e-aws lock wheel clean
 
@@ -19,7 +26,8 @@ demo-down: ## End the demo's platform and remove what it made
 setup: ## Make .venv with everything the checks need
 	@scripts/setup dev
 
-test: lint types imports docs-check unit engine cluster node e2e ## Run every check; MLPLAT_REQUIRE=engine,cluster fails without those
+test: setup ## Run every check, several at once; MLPLAT_REQUIRE=engine,cluster fails without those
+	@$(BIN)/python scripts/levels.py
 
 tools: ## Build or install what some tests need, unless it is there: the Pulumi engine, PostgreSQL, Kubernetes' API server
 	@scripts/tools
@@ -41,26 +49,31 @@ docs: setup ## Write the generated pages and the schema of stack files again
 docs-check: setup ## Fail when a generated page is stale
 	$(BIN)/python docs/generate.py --check
 
-required: setup
-	@[ -z "$(MLPLAT_REQUIRE)" ] || scripts/tools $(MLPLAT_REQUIRE)
+required: setup ## Make what MLPLAT_REQUIRE names, unless it is there
+	@[ -z "$(MLPLAT_REQUIRE)" ] || scripts/tools $(subst $(comma), ,$(MLPLAT_REQUIRE))
 
 golden: setup ## Write the reviewed graphs of the AWS stacks again
 	PYTHONPATH=tests/support:. $(BIN)/python -W ignore -m golden
 
-unit: required ## Tests that start no platform
+unit: setup ## Tests that start no platform
+	@$(call need,postgres prometheus)
 	$(BIN)/pytest -n auto -m "not e2e and not engine and not cluster and not node"
 
-engine: required ## Tests with a real Pulumi engine; one line of notice where there is none
-	$(BIN)/pytest -m engine
+engine: setup ## Tests with a real Pulumi engine; one line of notice where there is none
+	@$(call need,engine postgres cluster)
+	$(BIN)/pytest -m engine tests/engine tests/conformance
 
-cluster: required ## Tests with a real Kubernetes API server; one line of notice where there is none
-	$(BIN)/pytest -m "cluster and not engine"
+cluster: setup ## Tests with a real Kubernetes API server; one line of notice where there is none
+	@$(call need,cluster)
+	$(BIN)/pytest -m "cluster and not engine" tests/cluster tests/engine tests/conformance
 
-node: required ## Tests with real containers on a node of this computer, as root on Linux
-	$(BIN)/pytest -m node
+node: setup ## Tests with real containers on a node of this computer, as root on Linux
+	@$(call need,node postgres)
+	$(BIN)/pytest -m node tests/node
 
 e2e: setup ## Tests with the local platform's real processes
-	$(BIN)/pytest -m e2e
+	@$(call need,postgres prometheus)
+	$(BIN)/pytest -m e2e tests/e2e tests/conformance
 
 bench: setup ## Measure the model server beside others, and the platform, into docs/benchmarks.md (13 min, needs wrk)
 	$(BIN)/python -m bench

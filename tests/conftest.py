@@ -8,7 +8,27 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["conformancefixtures"]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+FOLDERS = {
+    "e2e": ("e2e", "conformance"),
+    "engine": ("engine", "conformance"),
+    "cluster": ("cluster", "engine", "conformance"),
+    "node": ("node",),
+}
+"""Where the Makefile looks for a level's tests: to read all the others takes longer than some levels do."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that its level would not find."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        lost = [level for level, own in FOLDERS.items() if item.get_closest_marker(level) and folder not in own]
+        if lost:
+            raise pytest.UsageError(
+                f"{item.nodeid} is of {lost[0]}, whose tests are in {' or '.join(FOLDERS[lost[0]])}"
+            )
 
 
 @pytest.fixture(autouse=True)

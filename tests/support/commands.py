@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import functools
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +20,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / ".cache" / "mlplat"
 TRACEBACK = "Traceback (most recent call last)"
+PATIENCE = 4
+"""By how much longer than on a quiet computer something may take: levels run side by side, on two cores."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def run(
     code: int | None,
     executable: str | None = None,
 ) -> Done:
-    """Run a program to its end, and check its exit code unless that is None."""
+    """Run a program to its end, and check its exit code unless that is None. `timeout` is of a quiet computer."""
     ended = subprocess.run(
         argv,
         executable=executable,
@@ -104,7 +110,7 @@ def run(
         env=env,
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=PATIENCE * timeout,
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -122,7 +128,7 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def free_ports(count: int) -> list[int]:
     """Return loopback ports below the range that outgoing connections use, with room behind the last one."""
-    start = 20000 + os.getpid() % 500 * 20
+    start, _ = _own_ports()
     found: list[int] = []
     while len(found) < count:
         with socket.socket() as probe:
@@ -132,9 +138,23 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+@functools.cache
+def _own_ports() -> tuple[int, int]:
+    """Return the first of a hundred ports that no other process of tests takes from, and the lock that says so."""
+    for number in range(100):
+        place = (number + os.getpid()) % 100
+        path = Path(tempfile.gettempdir(), f"mlplat-test-ports-{os.getuid()}-{place}")
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return 20000 + 100 * place, lock
+        os.close(lock)
+    raise AssertionError("a hundred processes of tests are running")
+
+
 def until(condition: Callable[[], object], seconds: float = 60, what: str = "the condition") -> None:
-    """Wait for a condition, failing after a deadline."""
-    deadline = time.monotonic() + seconds
+    """Wait for a condition, failing after so many seconds of a quiet computer."""
+    deadline = time.monotonic() + PATIENCE * seconds
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
+        assert time.monotonic() < deadline, f"{what} did not come true within {PATIENCE * seconds} s"
         time.sleep(0.1)

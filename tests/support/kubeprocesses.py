@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 import kubeguard
+from commands import PATIENCE
 
 TAIL = 25
 """Lines of a log that a failure shows."""
@@ -38,9 +39,9 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        said, _ = self._guard.communicate(timeout=180)
+        said, _ = self._guard.communicate(timeout=PATIENCE * 180)
         for process in self.running.values():
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE * 30)
         assert self._guard.returncode == 0, f"the test cluster left something behind: {said}"
 
     def undo(self, step: str, *arguments: str | int) -> None:
@@ -68,7 +69,7 @@ class Processes:
         for name in names:
             process = self.running.pop(name)
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE * 30)
 
     def log(self, name: str) -> str:
         """Return what a program has written."""
@@ -76,6 +77,7 @@ class Processes:
 
     def wait(self, name: str, ready: Callable[[], bool], seconds: float = 60) -> None:
         """Wait until a program is ready; fails with the end of its log when it ends, or after `seconds`."""
+        seconds *= PATIENCE
         deadline = time.monotonic() + seconds
         while not ready():
             code = self.running[name].poll()
@@ -90,7 +92,7 @@ class Processes:
 def run(argv: Sequence[str | Path], seconds: float = 120) -> str:
     """Run a command to its end and return its output; fails with all it said."""
     done = subprocess.run(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE * seconds, check=False
     )
     assert done.returncode == 0, f"{' '.join(map(str, argv))}: {done.stdout}"
     return done.stdout
