@@ -64,9 +64,9 @@ def addons() -> dict[str, str]:
     return {name: "off" if group in unknown else "adopt" for name, group in ADDONS.items()}
 
 
-def locked(written: PlatformSpec) -> lock.Lock:
+def locked(written: PlatformSpec, registry: str | None = None) -> lock.Lock:
     """Return a lock that has every image of a platform, with a digest that follows from its name."""
-    registry = written.kubernetes.images.registry
+    registry = registry or written.kubernetes.images.registry
     return lock.Lock(
         images={
             name: lock.Locked(
@@ -87,6 +87,8 @@ class Repository:
     program: str | None = None
     """One of the programs beside the tests; None for the platform's own."""
     env: dict[str, str] = field(default_factory=dict)
+    seconds: float = SECONDS
+    """Longest time that a command may take."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -113,6 +115,11 @@ class Repository:
         return self.folder / "stacks" / f"Pulumi.{STACK}.yaml"
 
     @property
+    def state_file(self) -> Path:
+        """Return where the engine remembers it."""
+        return next(Path(self.mlplat.env["MLPLAT_STATE_DIR"]).rglob(f"stacks/*/{STACK}.json"))
+
+    @property
     def cluster(self) -> Cluster:
         """Return the cluster, as its administrator."""
         return Cluster.of_context(CONTEXT, self.api.kubeconfig)
@@ -129,7 +136,7 @@ class Repository:
 
     def run(self, *argv: str, code: int | None = 0) -> Done:
         """Run the command line on the stack."""
-        done = run([*self.mlplat.command, *argv, "-s", STACK], self.folder, self.mlplat.env, SECONDS, code)
+        done = run([*self.mlplat.command, *argv, "-s", STACK], self.folder, self.mlplat.env, self.seconds, code)
         assert TRACEBACK not in done.err, done.err
         return done
 
@@ -138,7 +145,7 @@ class Repository:
         told = {name: str(value) for name, value in json.loads(self.run("state", "env", "--json").out).items()}
         own = {name: value for name, value in self.pulumi.env.items() if name not in NOT_OURS}
         argv = ("pulumi", "--non-interactive", *argv, "-s", STACK)
-        return run(argv, self.folder, {**own, **told}, SECONDS, code, engine.find())
+        return run(argv, self.folder, {**own, **told}, self.seconds, code, engine.find())
 
     def changed(self) -> list[Call]:
         """Return what was made, changed and ended since this was asked last, in the order in which that was done."""

@@ -18,6 +18,8 @@ from mlplat.manifests.names import PROXIES
 
 CONTROLLER = "registry.local/gateway:1"
 PROXY = "registry.local/envoy:1"
+DEFAULT_PROXY = "docker.io/envoyproxy/envoy:distroless-v1.39.0"
+"""What Envoy Gateway 1.9 starts where nobody says otherwise."""
 RUNTIME = "gateway.envoyproxy.io/v1alpha1"
 NAME = "envoy-gateway"
 LOCAL = {"imagePullPolicy": "Never"}

@@ -43,6 +43,10 @@ class Node:
         for each in archives:
             run(["ctr", "-a", _socket(self.api.folder), "-n", "k8s.io", "images", "import", each], 300)
 
+    def tag(self, reference: str, *others: str) -> None:
+        """Give an image that is there other names, by which pods of somebody else's ask for it."""
+        run(["ctr", "-a", _socket(self.api.folder), "-n", "k8s.io", "images", "tag", "--force", reference, *others])
+
 
 def missing() -> str | None:
     """Return the line that says why no node can run here, or None."""

@@ -23,7 +23,6 @@ SUPERUSER = "rdsadmin"
 MASTER = "mlplat"
 PASSWORD = "master's pass/word %41"  # noqa: S105 - of a server that lives as long as a test
 SETTINGS = {
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "ssl": "on",
     "log_statement": "all",
@@ -31,7 +30,7 @@ SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "shared_buffers": "16MB",
-    "max_connections": "20",
+    "max_connections": "50",
 }
 
 
@@ -72,16 +71,22 @@ def required() -> Iterator[Postgres]:
 
 
 @contextmanager
-def running(programs: Path) -> Iterator[Postgres]:
-    """Start a server whose master is no superuser, as on RDS, and end it with all that it kept."""
+def running(programs: Path, host: str = "127.0.0.1") -> Iterator[Postgres]:
+    """Start a server whose master is no superuser, as on RDS, and end it with all that it kept.
+
+    `host` is the one address on which it listens: loopback, or that of a test node's bridge.
+    """
     # Not below a test's own folder: that is closed to the user which the server must then be.
     folder = Path(tempfile.mkdtemp(prefix="mlplat-postgres-"))
     try:
         _initialise(programs, folder)
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((host, 0))
             port = int(probe.getsockname()[1])
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        with (folder / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write(f"hostssl all all {host}/24 scram-sha-256\n")
+        told = {**SETTINGS, "listen_addresses": host}
+        settings = [part for name, value in told.items() for part in ("-c", f"{name}={value}")]
         pg_ctl: list[str | Path] = [programs / "pg_ctl", "-D", folder / "data", "-w", "-t", "60", "-l", folder / "log"]
         _as_server(*pg_ctl, "-o", " ".join(f"'{each}'" for each in [*settings, "-p", str(port)]), "start")
         try:

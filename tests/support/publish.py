@@ -1,6 +1,7 @@
-"""`python publish.py TRACKING PROJECT/MODEL`: register a tiny judged model, as a project's pipeline does.
+"""`python publish.py TRACKING PROJECT/MODEL [fragile]`: register a tiny judged model, as a project's pipeline does.
 
-A process of its own, so that a test's process imports neither MLflow nor scikit-learn.
+A fragile one passes every trial on the rows that it was fitted on, and fails on a number that is not above zero. A
+process of its own, so that a test's process imports neither MLflow nor scikit-learn.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PowerTransformer
 
 from mlplat.bundle import Contract
 from mlplat.labels import Name
@@ -20,11 +23,12 @@ from mlplat.runtime import bundles, registry
 ROWS = pd.DataFrame({"rooms": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "metres": [20.0, 45.0, 60.0, 90.0, 100.0, 140.0]})
 
 
-def main(tracking: str, text: str) -> None:
+def main(tracking: str, text: str, kind: str = "sound") -> None:
     """Fit, judge nothing, register."""
     os.environ[registry.TRACKING] = tracking
     name = Name.parse(text)
-    estimator = LinearRegression().fit(ROWS, 18 * ROWS["metres"])
+    steps = [PowerTransformer("box-cox")] if kind == "fragile" else []
+    estimator = make_pipeline(*steps, LinearRegression()).fit(ROWS, 18 * ROWS["metres"])
     contract = Contract(
         project=name.project, model=name.name, task="regression", columns=bundles.columns_of(ROWS), classes=()
     )

@@ -1,24 +1,26 @@
 """An object of a real cluster: made, changed, read and ended as pulumi-kubernetes does it with server-side apply.
 
-Unlike that, nothing is awaited but that a definition is established and that what was deleted is gone: there is no node
-here on which anything could become ready.
+What was made is awaited where a cluster has nodes; elsewhere nothing could become ready, and only definitions are. What
+was deleted has to be gone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fakecloud.kind import RefusedError
 from fakecloud.world import Values
-from kubeprovider import immutable
+from kubeprovider import awaiting, immutable
 from mlplat.cluster import Cluster, ConflictError, UnknownKindError
 from mlplat.errors import MlplatError
 
 MANAGER = "pulumi-kubernetes"
 SECONDS = 90.0
+READY_SECONDS = 600.0
+"""As long as pulumi-kubernetes waits for most kinds."""
 PAUSE_SECONDS = 0.05
 DEFINITION = "CustomResourceDefinition"
 SERVERS = ("managedFields", "resourceVersion", "generation")
@@ -33,6 +35,8 @@ class Applied:
 
     token: str
     cluster: Cluster
+    has_nodes: Callable[[], bool]
+    """Asked only once something was made."""
 
     @property
     def replaces(self) -> frozenset[str]:
@@ -61,10 +65,10 @@ class Applied:
         made = self._apply(document)
         if self.kind == DEFINITION:
             self._until(identity, _established, "is not established")
-        return identity, _outputs(made)
+        return identity, _outputs(self._ready(identity, made))
 
     def update(self, identity: str, olds: Values, news: Values) -> Values:
-        return _outputs(self._apply(self._document(news)))
+        return _outputs(self._ready(identity, self._apply(self._document(news))))
 
     def read(self, identity: str, inputs: Values) -> tuple[Values, Values] | None:
         found = self._get(identity)
@@ -110,6 +114,16 @@ class Applied:
             return None
         except MlplatError as error:
             raise RefusedError(error.told()) from error
+
+    def _ready(self, identity: str, found: Values) -> Values:
+        """Wait for an object as far as that is possible here, and return it."""
+        deadline = time.monotonic() + READY_SECONDS
+        while self.has_nodes() and not self.is_patch and (lacks := awaiting.lacking(self.cluster, found)):
+            if awaiting.failed(found) or time.monotonic() > deadline:
+                raise RefusedError(f"{self.kind} {identity}: {lacks}")
+            time.sleep(PAUSE_SECONDS)
+            found = self._get(identity) or found
+        return found
 
     def _until(self, identity: str, holds: Any, fault: str) -> None:
         deadline = time.monotonic() + SECONDS

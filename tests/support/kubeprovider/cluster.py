@@ -5,6 +5,7 @@ Charts are refused: no repository of them is reachable in tests, so add-ons are 
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from fakecloud.kind import Kind, RefusedError
@@ -40,7 +41,11 @@ class Real:
             raise RefusedError(f"{token}: no chart can be had in tests; set the add-on to `adopt` or `off`")
         if not token.startswith("kubernetes:") or self._cluster is None:
             raise RefusedError(f"{token} is nothing of a cluster's")
-        return Applied(token, self._cluster)
+        return Applied(token, self._cluster, lambda: self._has_nodes)
+
+    @functools.cached_property
+    def _has_nodes(self) -> bool:
+        return self._cluster is not None and bool(self._cluster.list("v1", "Node"))
 
     def _path(self, kubeconfig: str) -> Path:
         """Return the path of a kubeconfig that is given by its path, or as its content."""

@@ -1,0 +1,228 @@
+"""A model's life on a platform that really runs: put there by `mlplat up`, served, replaced, broken, killed.
+
+Every part is the shipped one: images built from the shipped Dockerfiles, MLflow on PostgreSQL and S3, the controller,
+the model servers, Envoy Gateway. The tests stand in the order of that life, and each goes on where the last one ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kubeplatform
+from commands import until
+from kubeplatform import API_KEY, TEAM, Platform
+from mlplat.manifests import names
+
+REASON = kubeplatform.missing()
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.skipif(
+        REASON is not None and "node" not in os.environ.get("MLPLAT_REQUIRE", "").split(","), reason=str(REASON)
+    ),
+]
+RENT = "flights/rent"
+PROJECT = """\
+version: 1
+platform: mlplat
+project: flights
+model: rent
+task: regression
+data: {source: flights, target: late}
+serving: {scale: {min_replicas: 2, max_replicas: 2, cpu: 0.1, memory_mib: 512}}
+rollout: {min_requests: 60, min_seconds: 2, max_error_increase: 0.1, latency_slack_ms: 500, bake_seconds: 20}
+"""
+HARD = 0.0
+"""What a fragile model cannot take."""
+PACE_SECONDS = 0.02
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with kubeplatform.standing(tmp_path_factory.mktemp("journey")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def project(platform: Platform) -> Path:
+    """Return the folder of a project of the team's."""
+    folder = platform.repository.folder / "rent"
+    folder.mkdir()
+    (folder / "mlplat.yaml").write_text(PROJECT)
+    return folder
+
+
+@dataclass
+class Traffic:
+    """Requests that arrive all the while."""
+
+    url: str
+    answered: Counter[str] = field(default_factory=Counter)
+    """Requests by the version that answered."""
+    failed: list[str] = field(default_factory=list)
+
+    def ask(self, metres: float = 50.0, key: str = API_KEY) -> dict[str, Any]:
+        """Ask once. Raises `OSError`."""
+        body = json.dumps({"rows": [{"rooms": 2.0, "metres": metres}]}).encode()
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json", "x-api-key": key})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
+
+    def once(self, metres: float) -> None:
+        """Ask once, and note who answered or what was wrong."""
+        try:
+            self.answered[str(self.ask(metres)["version"])] += 1
+        except OSError as error:
+            self.failed.append(str(error))
+
+    @contextlib.contextmanager
+    def flowing(self) -> Iterator[Traffic]:
+        """Let requests arrive one after the other; every second row is a hard one."""
+        stop = threading.Event()
+
+        def ask() -> None:
+            metres = 50.0
+            while not stop.wait(PACE_SECONDS):
+                metres = HARD if metres else 50.0
+                self.once(metres)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            yield self
+        finally:
+            stop.set()
+            asking.join()
+
+
+@pytest.fixture
+def traffic(platform: Platform) -> Traffic:
+    return Traffic(f"{platform.gateway()}/endpoints/{RENT}/predict")
+
+
+def deploy(platform: Platform, project: Path, version: str, *, code: int = 0) -> Any:
+    argv = ("deploy", "--version", version, "-s", "small", "--json", "--timeout", "600")
+    return platform.repository.mlplat.run(*argv, cwd=project, timeout=900, code=code)
+
+
+def kinds(platform: Platform) -> list[str]:
+    """Return what happened to the endpoint, by kind of event."""
+    told = platform.run("rollout", "history", RENT, "--json").json()
+    return [each["kind"] for each in told]
+
+
+def pods(platform: Platform, namespace: str, **labels: str) -> dict[str, dict[str, Any]]:
+    found = platform.cluster.list("v1", "Pod", namespace, labels)
+    return {each["metadata"]["name"]: each for each in found if not each["metadata"].get("deletionTimestamp")}
+
+
+def kill(platform: Platform, namespace: str, pod: str) -> None:
+    """End a pod at once, as a node that is gone ends it."""
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
+    platform.cluster.ask("DELETE", path, body={"gracePeriodSeconds": 0})
+
+
+def test_every_service_is_ready_when_up_has_ended(platform: Platform) -> None:
+    told = platform.run("status", "--json").json()
+    assert all(each["ready"] for each in told), told
+    for each in ("tracking", "features", "online", "controller"):
+        (pod,) = pods(platform, names.NAMESPACE, **{"app.kubernetes.io/name": each}).values()
+        assert "@sha256:" in pod["spec"]["containers"][0]["image"]
+
+
+def test_a_second_up_changes_nothing(platform: Platform) -> None:
+    assert platform.run("up", "--yes", "--json").json()["changes"] == []
+
+
+def test_a_version_is_served_to_whoever_has_a_key(platform: Platform, project: Path, traffic: Traffic) -> None:
+    version = platform.publish(RENT)
+    deploy(platform, project, version)
+    until(lambda: _works(traffic), what="the first answer")
+    answer = traffic.ask()
+    assert answer["version"] == version
+    assert answer["predictions"][0]["value"] == pytest.approx(900)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        traffic.ask(key="somebody's guess")
+    assert refused.value.code == 401
+
+
+def test_a_new_version_takes_over_while_the_controller_is_killed(
+    platform: Platform, project: Path, traffic: Traffic
+) -> None:
+    before, version = traffic.ask()["version"], platform.publish(RENT)
+    with traffic.flowing(), ThreadPoolExecutor(1) as beside:
+        rollout = beside.submit(deploy, platform, project, version)
+        until(lambda: rollout.done() or traffic.answered[version], 300, "the canary answers")
+        (controller,) = pods(platform, names.NAMESPACE, **{"app.kubernetes.io/name": "controller"})
+        assert not rollout.done(), rollout.result()
+        kill(platform, names.NAMESPACE, controller)
+        rollout.result()
+        until(lambda: set(_answering(traffic)) == {version}, what="everybody gets the new version")
+    assert traffic.failed == []
+    assert traffic.answered[before]
+    # The first one, and this one: once each, whoever went on with it.
+    assert kinds(platform).count("promoted") == 2
+
+
+def test_a_version_that_fails_is_taken_back(platform: Platform, project: Path, traffic: Traffic) -> None:
+    before, version = traffic.ask()["version"], platform.publish(RENT, "fragile")
+    with traffic.flowing():
+        refused = deploy(platform, project, version, code=1)
+        until(lambda: set(_answering(traffic)) == {before}, what="everybody gets the old version again")
+    assert "error" in refused.err
+    assert traffic.answered[version]
+    # Only what the broken one answered, and of that every second request.
+    assert 0 < len(traffic.failed) <= 2 * traffic.answered[version] + 20
+    assert {each.split(":")[0] for each in traffic.failed} == {"HTTP Error 500"}
+
+
+def test_a_model_server_killed_under_traffic_is_missed_by_nobody(platform: Platform, traffic: Traffic) -> None:
+    serving = {names.ENDPOINT: "rent", names.REVISION: traffic.ask()["revision"]}
+    with traffic.flowing():
+        before = pods(platform, TEAM, **serving)
+        assert len(before) == 2
+        kill(platform, TEAM, next(iter(before)))
+        until(lambda: _replaced(pods(platform, TEAM, **serving), before), 120, "another one is ready")
+    assert traffic.answered
+    assert traffic.failed == []
+
+
+def test_down_leaves_nothing(platform: Platform) -> None:
+    platform.run("down", "--yes", "--delete-data", "--confirm", "mlplat")
+    left = {each["metadata"]["name"] for each in platform.cluster.list("v1", "Namespace")}
+    assert not {names.NAMESPACE, TEAM} & left
+
+
+def _works(traffic: Traffic) -> bool:
+    with contextlib.suppress(OSError):
+        return bool(traffic.ask())
+    return False
+
+
+def _answering(traffic: Traffic) -> list[str]:
+    """Return the versions that answer now."""
+    before = Counter(traffic.answered)
+    until(lambda: (traffic.answered - before).total() >= 20, what="twenty answers")
+    return list(traffic.answered - before)
+
+
+def _replaced(now: dict[str, Any], before: dict[str, Any]) -> bool:
+    return set(now) != set(before) and len(now) == len(before) and all(map(_is_ready, now.values()))
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions") or []
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
