@@ -50,7 +50,7 @@ def refused(api: Cluster, documents: list[Document], *, dry_run: bool) -> list[s
 
 @pytest.mark.parametrize("on", [{}, METADATA, KEPT], ids=["small", "with metadata", "production"])
 def test_every_object_of_the_platforms_services_is_taken(api: Cluster, namespace: str, on: dict[str, Any]) -> None:
-    made = workloads.documents(workloads.spec(on), namespace=namespace)
+    made = workloads.documents(workloads.spec(on, teams={"sky": {"projects": ["flights"]}}), namespace=namespace)
     assert refused(api, made, dry_run=True) == []
 
 

@@ -266,7 +266,7 @@ def test_of_two_commands_at_once_the_second_waits_and_says_for_whom(own: Mlplat)
     assert second.stderr is not None
     assert f"waiting for mlplat up (pid {first.pid})" in second.stderr.readline()
     first.send_signal(signal.SIGCONT)
-    told = second.communicate(timeout=120)[1]
+    told = second.communicate(timeout=480)[1]
     said = first.stderr.read()
     assert (first.wait(120), second.returncode) == (0, 0), said + told
     assert "nothing to do" in told
@@ -506,7 +506,7 @@ def interrupt(mlplat: Mlplat, verb: str, number: signal.Signals, line: str, late
     while time.monotonic() < deadline and begun.poll() is None:
         time.sleep(0.005)
     begun.send_signal(number)
-    out, rest = begun.communicate(timeout=60)
+    out, rest = begun.communicate(timeout=240)
     assert "Traceback" not in told + rest, told + rest
     assert "Traceback" not in out
     # A command that has not said a word has done nothing either.

@@ -187,7 +187,7 @@ def test_a_hanging_challenger_is_a_breach_and_the_champion_serves_on(first: Serv
         go_on = _stopped(first.pid(f"r{challenger}"))
         until(lambda: first.endpoint().status.phase == "breached", seconds=60)
         go_on()
-        _, said = deploying.communicate(timeout=60)
+        _, said = deploying.communicate(timeout=240)
     assert deploying.returncode == 1
     assert "hangs: no answer for" in said or "errors grew" in said, said
     assert (first.weights(), first.ask()) == ([100], "1")
@@ -242,7 +242,7 @@ def test_a_hanging_registry_delays_a_deploy_and_nothing_else(first: Served) -> N
         assert first.ask() == "1"
     finally:
         go_on()
-    _, said = deploying.communicate(timeout=120)
+    _, said = deploying.communicate(timeout=480)
     assert deploying.returncode == 0, said
     assert first.ask() == "2"
 

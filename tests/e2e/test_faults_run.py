@@ -71,7 +71,7 @@ def test_a_killed_trainer_is_resumed_without_training_or_registering_twice(proje
     with training(project, "train", "--until", "2024-05-20") as child:
         folder = _reaches(project, "gate", before)
         os.kill(_leader(folder), signal.SIGKILL)
-        _, said = child.communicate(timeout=60)
+        _, said = child.communicate(timeout=240)
         assert child.returncode == 1
     number = folder.name
     assert "its process was killed (SIGKILL)" in said
@@ -83,7 +83,7 @@ def test_a_killed_trainer_is_resumed_without_training_or_registering_twice(proje
         until(lambda: _versions(project) or child.poll() is not None, seconds=120, what="the version is registered")
         with contextlib.suppress(ProcessLookupError):
             os.killpg(_leader(folder), signal.SIGKILL)
-        child.communicate(timeout=60)
+        child.communicate(timeout=240)
     log = (folder / "log.txt").read_text()
     assert all(f"/{step}/" not in log or "Cloning" in log for step in ("start", "train"))
     assert "Cloning" in log
@@ -103,7 +103,7 @@ def test_a_tracking_server_killed_while_a_run_writes_to_it_loses_nothing(project
             _reaches(project, step, before)
             pid = project.platform.pids()["tracking"]
             os.kill(pid, signal.SIGKILL)
-        out, said = child.communicate(timeout=200)
+        out, said = child.communicate(timeout=480)
     assert child.returncode == 0, said
     told = json.loads(out)
     assert told["status"] == "registered"

@@ -70,7 +70,7 @@ def test_a_compiled_flow_comes_to_what_the_flow_comes_to_here(
         },
     )  # fmt: skip
     workflow = argo.Workflow(
-        pipeline.template(made, site, PipelineSpec(), flow="train"),
+        pipeline.template(made, site, PipelineSpec(), flow="train", commit="1" * 40),
         "piped-train-1",
         tmp_path,
         _variables(project, storage, tmp_path / "result.json"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import capture
+import captures
 import definitionfiles
 import imagelocks
 from commands import ROOT
@@ -65,8 +66,14 @@ def spec(stack: str) -> PlatformSpec:
 def graph(stack: str) -> capture.Graph:
     """Return what the program declares for one of this repository's stacks, or for one half of `prod` in two."""
     if stack in TWO:
-        return of(spec("prod").model_copy(update={"foundation": FoundationSpec(**TWO[stack])}), stack)
-    return of(spec(stack), stack)
+        return kept(spec("prod").model_copy(update={"foundation": FoundationSpec(**TWO[stack])}), stack)
+    return kept(spec(stack), stack)
+
+
+def kept(written: PlatformSpec, stack: str = "dev") -> capture.Graph:
+    """Return the same as `of`, captured once for all tests."""
+    key = f"{stack} {written.model_dump_json(exclude_unset=True)}"
+    return captures.kept(key, functools.partial(of, written, stack))
 
 
 def of(written: PlatformSpec, stack: str = "dev", identity: str = DEPLOYMENT, **config: Any) -> capture.Graph:

@@ -20,7 +20,7 @@ def graph(stack: str) -> Graph:
     """Return a stack's graph, captured once in a process."""
     if stack != OTHERWISE:
         return awsprogram.graph(stack)
-    return awsprogram.of(spec(), OTHERWISE)
+    return awsprogram.kept(spec(), OTHERWISE)
 
 
 @functools.cache

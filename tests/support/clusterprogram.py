@@ -23,7 +23,7 @@ def spec(stack: str) -> PlatformSpec:
 @functools.cache
 def graph(stack: str) -> capture.Graph:
     """Return what the program declares for one of this repository's stacks."""
-    return of(spec(stack), stack)
+    return awsprogram.graph(stack)
 
 
 def of(written: PlatformSpec, stack: str = "staging", **config: Any) -> capture.Graph:

@@ -74,4 +74,4 @@ def graph(name: str) -> Graph:
     if name in awsprogram.STACKS:
         return awsprogram.graph(name)
     stack, values = VARIANTS[name]
-    return awsprogram.of(changed(stack, values), stack)
+    return awsprogram.kept(changed(stack, values), stack)

@@ -63,3 +63,9 @@ def test_only_the_servers_own_artifacts_have_a_path() -> None:
     assert artifact_path("mlflow-artifacts:/1/r/artifacts/model") == "1/r/artifacts/model"
     with pytest.raises(RefusedError, match="s3://elsewhere"):
         artifact_path("s3://elsewhere/model")
+
+
+def test_one_file_of_an_artifact_is_asked_for_where_the_server_keeps_it() -> None:
+    found = tracking(lambda request: httpx.Response(200, text=request.url.path))
+    path = found.artifact("mlflow-artifacts:/1/run/artifacts/model", "mlplat.json").decode()
+    assert path == "/api/2.0/mlflow-artifacts/artifacts/1/run/artifacts/model/mlplat.json"

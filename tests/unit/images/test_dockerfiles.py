@@ -105,10 +105,8 @@ def test_its_program_is_what_services_start(image: Image) -> None:
     entrypoint = json.loads(text)
     if image.name == "tracking":
         assert entrypoint == list(tracking(PlatformSpec()).argv[: len(entrypoint)])
-    elif image.modules:
-        assert entrypoint == ["python", "-m", image.modules[0].removesuffix(".__main__")]
     else:
-        assert entrypoint == ["feast"]
+        assert entrypoint == ["python", "-m", image.modules[0].removesuffix(".__main__")]
 
 
 @pytest.mark.parametrize("name", ["serving", "tracking"])

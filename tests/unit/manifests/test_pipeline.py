@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import crds
-from mlplat.labels import Name
 from mlplat.manifests import pipeline
 from mlplat.manifests.pipeline import Nodes, Site
 from mlplat.spec.pipelines import PipelineSpec, ScheduleSpec, StepSpec
@@ -69,7 +68,7 @@ def site(**changes: Any) -> Site:
 
 def placed(spec: PipelineSpec | None = None, **changes: Any) -> dict[str, Any]:
     """Return the placed template."""
-    return pipeline.template(compiled(), site(**changes), spec or PipelineSpec(), flow="train")
+    return pipeline.template(compiled(), site(**changes), spec or PipelineSpec(), flow="train", commit="1" * 40)
 
 
 def part(document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -162,7 +161,7 @@ def test_a_run_ends_and_leaves_no_pods() -> None:
     spec = placed(PipelineSpec(timeout_hours=2.0, keep_days=1.0))["spec"]
     assert spec["activeDeadlineSeconds"] == 7200
     assert spec["ttlStrategy"] == {"secondsAfterCompletion": 86_400}
-    assert spec["podGC"] == {"strategy": "OnPodCompletion"}
+    assert spec["podGC"] == {"strategy": "OnPodSuccess"}
 
 
 def test_a_schedule_is_what_argo_4_runs() -> None:
@@ -176,7 +175,7 @@ def test_a_schedule_is_what_argo_4_runs() -> None:
 
 def test_a_run_is_known_by_its_wish_and_carries_its_reason() -> None:
     wish = {"namespace": "shopping", "key": "drift-7", "reason": "three of four windows drifted"}
-    document = pipeline.run(Name("shop", "bought"), "train", parameters={"until": "2024-05-20", "sample": 0}, **wish)
+    document = pipeline.run("shop", "train", parameters={"until": "2024-05-20", "sample": 0}, **wish)
     assert document["metadata"]["name"] == "shop-train-drift-7"
     assert document["metadata"]["annotations"]["mlplat/reason"] == "three of four windows drifted"
     assert document["spec"]["arguments"]["parameters"] == [
@@ -188,4 +187,4 @@ def test_a_run_is_known_by_its_wish_and_carries_its_reason() -> None:
 
 def test_what_is_no_flow_is_not_taken_for_one() -> None:
     with pytest.raises(KeyError):
-        pipeline.template({"kind": "ConfigMap"}, site(), PipelineSpec(), flow="train")
+        pipeline.template({"kind": "ConfigMap"}, site(), PipelineSpec(), flow="train", commit="1" * 40)

@@ -19,6 +19,7 @@ KEPT = {
     "objects": {"buckets": {each: each for each in workloads.BUCKETS}},
 }
 METADATA = {"metadata_service": f"public.ecr.aws/outerbounds/metaflow_metadata_service:2.5.1{workloads.DIGEST}"}
+TEAMS = {"sky": {"projects": ["flights"]}}
 QUIET = {"addons": {"monitoring": "off", "cost": "off"}}
 
 
@@ -27,7 +28,7 @@ QUIET = {"addons": {"monitoring": "off", "cost": "off"}}
     [({}, False), (METADATA, False), (QUIET, False), (KEPT, True), ({**KEPT, **METADATA}, True)],
 )
 def test_the_platforms_services_break_no_rule(kubernetes: dict[str, Any], production: bool) -> None:
-    found = workloads.documents(workloads.spec(kubernetes), production=production)
+    found = workloads.documents(workloads.spec(kubernetes, teams=TEAMS), production=production)
     assert broken(found, production=production) == []
 
 
