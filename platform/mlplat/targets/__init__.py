@@ -10,11 +10,15 @@ from mlplat.errors import Problem, SpecError
 from mlplat.spec.platform import PlatformSpec
 
 NAMES = ("local", "kubernetes", "aws")
-_IN_ITS_RESOURCE = "it is in the endpoint's resource and goes with it; the cluster keeps its own events for a while"
+_ON_CLUSTERS = {
+    "history of a deleted endpoint": "it is in the endpoint's resource and goes with it; the cluster keeps its own"
+    " events for a while",
+    "log of predictions": "what a pod writes goes with the pod, and nothing takes it anywhere yet",
+}
 LESS: Mapping[str, Mapping[str, str]] = {
     "local": {},
-    "kubernetes": {"history of a deleted endpoint": _IN_ITS_RESOURCE},
-    "aws": {"history of a deleted endpoint": _IN_ITS_RESOURCE},
+    "kubernetes": _ON_CLUSTERS,
+    "aws": _ON_CLUSTERS,
 }
 """What a target does not do that others do, and why; keys of the spec that mean nothing to it are `unsupported`."""
 
