@@ -200,7 +200,10 @@ def _secrets(asked: Asked) -> Iterator[Finding]:
             yield Finding(what, True, f"is there, for {each.purpose}")
             continue
         said = f"is not there; {each.purpose} needs it" if held is None else f"has no key `{missing[0]}`"
-        yield Finding(what, False, said, each.mend())
+        # A namespace that somebody else has made is refused by the first `up`.
+        is_there = asked.cluster.get("v1", "Namespace", each.namespace) is not None
+        when = "" if is_there else f"while `mlplat up -s {asked.stack}` waits, which makes the namespace: "
+        yield Finding(what, False, said, when + each.mend())
 
 
 def _pools(asked: Asked) -> Iterator[Finding]:

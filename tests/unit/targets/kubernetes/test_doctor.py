@@ -135,8 +135,12 @@ def test_a_secret_of_peoples_own_is_told_with_the_command_that_makes_it(monkeypa
     found = examine(monkeypatch, spec, KnownCluster(HOME, DISK, held, wrong))
     assert found["secret mlplat/tracking-database"].ok
     assert found["secret mlplat/features-database"].said == "has no key `url`"
-    missing = examine(monkeypatch, spec, KnownCluster(HOME, DISK))["secret mlplat/tracking-database"]
-    assert missing.mend == "`kubectl -n mlplat create secret generic tracking-database --from-file=url=FILE`"
+    standing = KnownCluster(HOME, DISK, made("Namespace", "mlplat"))
+    missing = examine(monkeypatch, spec, standing)["secret mlplat/tracking-database"]
+    command = "`kubectl -n mlplat create secret generic tracking-database --from-file=url=FILE`"
+    assert missing.mend == command
+    before = examine(monkeypatch, spec, KnownCluster(HOME, DISK))["secret mlplat/tracking-database"]
+    assert before.mend == f"while `mlplat up -s staging` waits, which makes the namespace: {command}"
 
 
 def test_every_secret_that_the_spec_names_is_looked_for() -> None:
