@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands import DATA
+
+# What a module or a session sets up is made before any test's own folders: not among those of whoever runs this.
+os.environ.setdefault("MLPLAT_DATA_DIR", str(DATA))
 pytest_plugins = ["conformancefixtures"]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FOLDERS = {
