@@ -26,7 +26,7 @@ demo-down: ## End the demo's platform and remove what it made
 setup: ## Make .venv with everything the checks need
 	@scripts/setup dev
 
-test: setup ## Run every check, several at once; MLPLAT_REQUIRE=engine,cluster fails without those
+test: setup ## Run every check, two levels at a time; MLPLAT_REQUIRE=engine,cluster fails without those
 	@$(BIN)/python scripts/levels.py
 
 tools: ## Build or install what some tests need, unless it is there: the Pulumi engine, PostgreSQL, Kubernetes' API server

@@ -1,9 +1,10 @@
 # ruff: noqa: INP001, T201 - a script, of no package, that talks to a person
 """Run every level of checks, several at once; what each says is shown whole when it ends.
 
-Levels of one lane run one after the other; lanes run side by side, since much of what a level does is to wait. The
-first lane has the processor before the others: it judges real latencies. What `MLPLAT_REQUIRE` names is built
-meanwhile, and a level that needs it waits for it. No level that fails stops another; Ctrl-C ends all.
+Levels of one lane run one after the other; two lanes run side by side, since much of what a level does is to wait. The
+first has the processor before the other: it judges real latencies. More of them end no sooner on two cores, and starve
+each other. What `MLPLAT_REQUIRE` names is built before the levels that need it. No level that fails stops another;
+Ctrl-C ends all.
 
     python scripts/levels.py [LEVEL …]     only those
 """
@@ -23,9 +24,7 @@ ROOT = Path(__file__).parents[1]
 LOGS = ROOT / ".cache" / "levels"
 LANES = (
     (0, ("e2e", "node")),
-    (5, ("cluster", "engine")),
-    (5, ("lint", "types", "imports", "docs-check", "unit")),
-    (5, ("required",)),
+    (5, ("lint", "types", "imports", "docs-check", "required", "cluster", "engine", "unit")),
 )
 """By how much a lane steps back (`nice`), and its levels."""
 AWAY_SECONDS = 120.0

@@ -43,6 +43,10 @@ AGAIN_SECONDS = 0.5
 """Likewise, for one that did not answer a moment ago."""
 ACT_SECONDS = 300.0
 """For what waits until programs have ended, one after the other."""
+REMOVALS = 10
+"""How often a program is ended that goes on beginning anew."""
+STILL_RUNNING = 91
+"""Supervisor's own number (`supervisor.xmlrpc.Faults`)."""
 NAME_VARIABLE = "SUPERVISOR_PROCESS_NAME"
 """Set by supervisord in every program: the name that an orphan had."""
 
@@ -166,8 +170,7 @@ class Supervisor:
             with self._calls(ACT_SECONDS) as supervisord:
                 added, changed, removed = cast("list[list[list[str]]]", supervisord.reloadConfig())[0]
                 for name in [*removed, *changed]:
-                    supervisord.stopProcessGroup(name)
-                    supervisord.removeProcessGroup(name)
+                    _remove(supervisord, name)
                 for name in [*changed, *added]:
                     supervisord.addProcessGroup(name)
         except Fault as error:
@@ -385,6 +388,20 @@ def locked(state: Path, who: str, timeout: float = LOCK_SECONDS) -> Iterator[Non
     """
     with lock(state / LOCK_FILE, who, timeout=timeout):
         yield
+
+
+def _remove(supervisord: Any, name: str) -> None:
+    """End a program and forget it; one that has just ended and begins anew is ended once more."""
+    for left in reversed(range(REMOVALS)):
+        supervisord.stopProcessGroup(name)
+        try:
+            supervisord.removeProcessGroup(name)
+        except Fault as error:
+            if error.faultCode != STILL_RUNNING or not left:
+                raise
+            time.sleep(AGAIN_SECONDS)
+        else:
+            return
 
 
 def _head(program: Program) -> str:

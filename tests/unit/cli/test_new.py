@@ -155,7 +155,8 @@ def on_a_terminal(argv: list[str], typed: list[tuple[str, str]]) -> tuple[str, i
         assert child.stdout
         while time.monotonic() < deadline:
             if not select.select([child.stdout], [], [], 0.2)[0]:
-                if last == INTERRUPT:
+                # Once it was noticed, another one would end it half-way through its end.
+                if last == INTERRUPT and b"interrupted" not in shown:
                     child.stdin.write(INTERRUPT.encode())
                 continue
             if not (piece := os.read(child.stdout.fileno(), 4096)):

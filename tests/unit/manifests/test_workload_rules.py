@@ -112,7 +112,7 @@ FAULTS = [
         "ConfigMap/features-files",
         lambda it: it["data"].update({"feature_store.yaml": "postgresql://a:b@c/d"}),
     ),
-    Fault("variables_are_known_before", TRACKING, container(lambda it: it["env"].pop(0))),
+    Fault("variables_are_known_before", TRACKING, container(lambda it: it["command"].append("$(NOWHERE)"))),
     Fault(
         "variables_are_known_before",
         CONTROLLER,

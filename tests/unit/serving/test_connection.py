@@ -405,7 +405,7 @@ def test_overload_is_refused_and_what_was_admitted_waits_for_a_bounded_time(serv
 def test_requests_computed_together_are_answered_as_alone_and_do_not_spoil_each_other(
     serve: Callable[..., Any],
 ) -> None:
-    server = serve()
+    server = serve(wait_seconds=100)
     examples = server.server.served.model.contract.examples
     bodies = [json.dumps({"rows": [dict(one.row)]}).encode() for one in examples]
     wrong = [b"{", b'{"rows":[{"x0":1e308,"x1":1,"x2":1,"x3":1}]}', b'{"rows":[{}]}']
