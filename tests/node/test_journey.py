@@ -77,8 +77,13 @@ class Traffic:
         """Ask once. Raises `OSError`."""
         body = json.dumps({"rows": [{"rooms": 2.0, "metres": metres}]}).encode()
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json", "x-api-key": key})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            told: dict[str, Any] = json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                told: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as refused:
+            # It is an answer too, and holds its connection.
+            refused.close()
+            raise
         return told
 
     def once(self, metres: float) -> None:
