@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--revision", required=True, help="revision of the endpoint")
     add("--model-version", required=True, help="version of the model in the registry")
     add("--port", type=_at_least(0), required=True, help="port; 0 takes a free one")
-    add("--host", type=_address, default=Options.host, help="the one address to listen on (%(default)s)")
+    add("--host", type=_address, default=Options.host, help="the address to listen on (%(default)s)")
     add("--waiting", type=_at_least(1), default=Options.waiting, help="requests admitted at a time (%(default)s)")
     add("--wait-seconds", type=_above(0), default=Options.wait_seconds, help="longest expected wait (%(default)s)")
     add("--connections", type=_at_least(1), default=Options.connections, help="connections at a time (%(default)s)")
