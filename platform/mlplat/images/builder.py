@@ -100,6 +100,8 @@ class _Libpod(Builder):
     program: str
     words: tuple[str, ...]
     """What stands between the program and a verb that is about an image."""
+    anew: tuple[str, ...] = ()
+    """Options by which it asks the registry also for what is here."""
 
     def probe(self) -> Argv:
         """Ask for its version: there is no daemon."""
@@ -120,16 +122,16 @@ class _Libpod(Builder):
     def ask(self, reference: str) -> list[Argv]:
         """Fetch the image: neither program says what a registry has without it."""
         form = "{{.FromImageDigest}}" if self.program == "buildah" else "{{.Digest}}"
-        # buildah takes what it built here for what the registry has, whose layers are compressed: another digest.
-        anew = ["--policy", "always"] if self.program == "buildah" else []
-        return [[self.program, "pull", "--quiet", *anew, *_trust(reference), reference], self._inspect(form, reference)]
+        pull = [self.program, "pull", "--quiet", *self.anew, *_trust(reference), reference]
+        return [pull, self._inspect(form, reference)]
 
     def _inspect(self, form: str, reference: str) -> Argv:
         return [self.program, *self.words, "--format", form, reference]
 
 
 PODMAN = _Libpod("podman", ("image", "inspect"))
-BUILDAH = _Libpod("buildah", ("inspect", "--type", "image"))
+# It takes what it built here for what the registry has, whose layers are compressed: another digest.
+BUILDAH = _Libpod("buildah", ("inspect", "--type", "image"), ("--policy", "always"))
 DOCKER = Docker()
 BUILDERS: tuple[Builder, ...] = (DOCKER, PODMAN, BUILDAH)
 """In the order in which they are looked for."""
