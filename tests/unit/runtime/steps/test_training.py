@@ -18,9 +18,11 @@ from sklearn.preprocessing import OneHotEncoder
 from mlplat.bundle import digest
 from mlplat.errors import RefusedError
 from mlplat.labels import Name
-from mlplat.runtime import bundles, calibration, registry, training
+from mlplat.runtime import bundles, calibration, registry
 from mlplat.runtime.split import Split, Window
-from mlplat.runtime.training import Options, Prepared, Trained
+from mlplat.runtime.steps import ending, judgement, preparation, training
+from mlplat.runtime.steps.preparation import Options, Prepared
+from mlplat.runtime.steps.training import Trained
 from mlplat.serving.model import load
 from mlplat.spec.project import ProjectSpec, TrainingSpec
 
@@ -41,7 +43,7 @@ def spec(make_spec: MakeSpec) -> ProjectSpec:
 
 @pytest.fixture(scope="module")
 def prepared(spec: ProjectSpec, rows: pd.DataFrame) -> Prepared:
-    return training.prepare(spec, MAY, rows)
+    return preparation.prepare(spec, MAY, rows)
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +97,13 @@ def test_only_training_rows_are_fitted_on_and_only_later_ones_calibrated_on(
 def test_the_steps_give_a_model_that_passed_and_answers_its_rows(
     spec: ProjectSpec, prepared: Prepared, trained: Trained, alone: None, tmp_path: Path
 ) -> None:
-    report = training.judge(spec, prepared, trained)
+    report = judgement.judge(spec, prepared, trained)
     assert json.loads(json.dumps(report, allow_nan=False))["passed"] is True
     assert report["digest"] == trained.digest
     assert report["champion"] is None
     assert report["holdout"]["rows"] == len(prepared.split.holdout) == 280
     assert report["holdout"]["hash"] == prepared.holdout_hash
-    result = training.finish(spec, MAY, prepared, trained, report, project=tmp_path)
+    result = ending.finish(spec, MAY, prepared, trained, report, project=tmp_path)
     assert (result.status, result.version, result.model) == ("passed", None, "tests/late")
     folder = bundles.unpack(trained.packed, tmp_path)
     assert digest(folder) == trained.digest
@@ -112,7 +114,7 @@ def test_training_leaves_nothing_behind(
     spec: ProjectSpec, prepared: Prepared, alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    training.judge(spec, prepared, training.train(spec, prepared, make))
+    judgement.judge(spec, prepared, training.train(spec, prepared, make))
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("mlplat-")]
 
 
@@ -120,25 +122,25 @@ def test_a_champion_is_scored_on_exactly_the_same_rows_and_not_on_what_it_learne
     make_spec: MakeSpec, rows: pd.DataFrame, store: Any, prepared: Prepared, trained: Trained, tmp_path: Path
 ) -> None:
     spec = make_spec(gate__resamples=100, gate__margin=0.2)
-    first = training.finish(spec, MAY, prepared, trained, training.judge(spec, prepared, trained), project=tmp_path)
+    first = ending.finish(spec, MAY, prepared, trained, judgement.judge(spec, prepared, trained), project=tmp_path)
     assert (first.status, first.version) == ("registered", "1")
     store.set_registered_model_alias(Name("tests", "late").id, registry.CHAMPION, "1")
 
     # The champion learned until before its own hold-out, so the same window may judge it again, and that is counted.
-    again = training.judge(spec, prepared, trained)
+    again = judgement.judge(spec, prepared, trained)
     assert again["champion"] == {"version": "1", "digest": trained.digest}
     assert again["holdout"]["uses"] == 2
     assert again["champion_metrics"] == again["metrics"]
 
-    earlier = training.prepare(spec, Options(Window("2013-04-20")), rows)
+    earlier = preparation.prepare(spec, Options(Window("2013-04-20")), rows)
     with pytest.raises(RefusedError, match="it would be judged on what it knows") as caught:
-        training.judge(spec, earlier, trained)
+        judgement.judge(spec, earlier, trained)
     assert "--until" in str(caught.value.hint)
 
     options = Options(Window("2013-06-15"))
-    later = training.prepare(spec, options, rows)
+    later = preparation.prepare(spec, options, rows)
     model = training.train(spec, later, make)
-    second = training.finish(spec, options, later, model, training.judge(spec, later, model), project=tmp_path)
+    second = ending.finish(spec, options, later, model, judgement.judge(spec, later, model), project=tmp_path)
     assert (second.status, second.version) == ("registered", "2")
     assert [rule["name"] for rule in second.gate["rules"]][-1] == "no_worse_than_champion"
     assert second.gate["holdout"]["uses"] == 1
@@ -151,7 +153,7 @@ def test_a_refused_model_says_which_rule_and_by_how_much_and_is_registered_nowhe
     make_spec: MakeSpec, store: Any, prepared: Prepared, trained: Trained, tmp_path: Path
 ) -> None:
     spec = make_spec(gate__resamples=100, gate__min_auc=0.98)
-    result = training.finish(spec, MAY, prepared, trained, training.judge(spec, prepared, trained), project=tmp_path)
+    result = ending.finish(spec, MAY, prepared, trained, judgement.judge(spec, prepared, trained), project=tmp_path)
     assert (result.status, result.version) == ("refused", None)
     assert result.message.startswith("auc_floor: area under the ROC curve: the interval's lower end is not above 0.98")
     assert not store.search_registered_models()
@@ -163,28 +165,28 @@ def test_a_feature_known_at_the_prediction_time_is_refused(make_spec: MakeSpec, 
     groups = {"weather": {"columns": ["wind"], "known": "seen"}}
     spec = make_spec(data__features=groups, data__lead_hours=2.0)
     before = rows.assign(seen=rows["at"] - pd.Timedelta(hours=2, seconds=1))
-    training.prepare(spec, MAY, before)
+    preparation.prepare(spec, MAY, before)
     with pytest.raises(RefusedError, match="2000 rows use what was not known yet"):
-        training.prepare(spec, MAY, rows.assign(seen=rows["at"] - pd.Timedelta(hours=2)))
+        preparation.prepare(spec, MAY, rows.assign(seen=rows["at"] - pd.Timedelta(hours=2)))
 
 
 def test_a_field_that_only_some_outcomes_have_is_refused(spec: ProjectSpec, rows: pd.DataFrame) -> None:
     source = np.random.default_rng(0)
     gone = (rows["y"] == 1) & (source.random(len(rows)) < 0.4)
     with pytest.raises(RefusedError, match="`tailnum` is missing in"):
-        training.prepare(spec, MAY, rows.assign(tailnum=pd.Series("N1", index=rows.index).mask(gone)))
+        preparation.prepare(spec, MAY, rows.assign(tailnum=pd.Series("N1", index=rows.index).mask(gone)))
 
 
 def test_a_model_that_is_asked_later_than_it_may_know_is_refused_at_the_clock(
     spec: ProjectSpec, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLPLAT_CLOCK", "2013-05-01T00:00:00Z")
-    made = training.prepare(spec, Options(), rows)
+    made = preparation.prepare(spec, Options(), rows)
     assert rows["at"].iloc[made.split.holdout].max() < pd.Timestamp("2013-05-01", tz="UTC")
 
 
 def test_a_sample_is_spread_over_all_of_the_time(spec: ProjectSpec, rows: pd.DataFrame) -> None:
-    made = training.prepare(spec, Options(Window("2013-07-10"), sample=1000), rows.sample(frac=1, random_state=0))
+    made = preparation.prepare(spec, Options(Window("2013-07-10"), sample=1000), rows.sample(frac=1, random_state=0))
     assert len(made.features) == 1000
     assert len(made.split.holdout) == pytest.approx(140, abs=5)
 
@@ -192,22 +194,22 @@ def test_a_sample_is_spread_over_all_of_the_time(spec: ProjectSpec, rows: pd.Dat
 def test_hashes_tell_features_labels_and_windows_apart(
     spec: ProjectSpec, rows: pd.DataFrame, prepared: Prepared
 ) -> None:
-    more = training.prepare(spec, MAY, rows.assign(extra=1.5))
+    more = preparation.prepare(spec, MAY, rows.assign(extra=1.5))
     assert more.window_hash == prepared.window_hash, "the same rows, whatever is known of them"
     assert more.holdout_hash != prepared.holdout_hash
     turned = rows.index == prepared.split.holdout[0]
     other = rows.assign(y=rows["y"].where(~turned, 1 - rows["y"]))
-    assert training.prepare(spec, MAY, other).window_hash != prepared.window_hash
+    assert preparation.prepare(spec, MAY, other).window_hash != prepared.window_hash
 
 
 def test_a_hash_is_of_names_values_and_order_and_of_nothing_else() -> None:
     frame = pd.DataFrame({"a": [1.0, np.nan], "b": ["x", None]})
-    found = training.hash_rows(frame)
+    found = preparation.hash_rows(frame)
     assert found == "sha256:06bf0d95c5841a821cd32e6fcf35b1b614c1d09dd9cec024301a3539f9e42426"
-    assert training.hash_rows(frame.set_axis([5, 9])) == found
-    assert training.hash_rows(frame.astype({"b": object})) == found
+    assert preparation.hash_rows(frame.set_axis([5, 9])) == found
+    assert preparation.hash_rows(frame.astype({"b": object})) == found
     for other in (frame.iloc[::-1], frame[["b", "a"]], frame.rename(columns={"a": "c"}), frame.fillna({"a": 2.0})):
-        assert training.hash_rows(other) != found
+        assert preparation.hash_rows(other) != found
 
 
 @pytest.mark.parametrize("block", ["train", "calibration"])
@@ -236,8 +238,8 @@ def test_how_a_model_is_served_and_why_is_written_down_everywhere(
     spec: ProjectSpec, prepared: Prepared, trained: Trained, store: Any, tmp_path: Path
 ) -> None:
     assert load(bundles.unpack(trained.packed, tmp_path / "model")).contract.format == "onnx"
-    report, made = training.judge(spec, prepared, trained), prepared.split
-    result = training.finish(spec, MAY, prepared, trained, report, project=tmp_path)
+    report, made = judgement.judge(spec, prepared, trained), prepared.split
+    result = ending.finish(spec, MAY, prepared, trained, report, project=tmp_path)
     assert result.served == report["served"] == trained.served.described()
     assert result.served["parity"]["real_rows"] == sum(map(len, (made.train, made.calibration, made.holdout)))
     tags = store.get_model_version(Name("tests", "late").id, "1").tags
@@ -260,7 +262,7 @@ def test_a_model_without_a_graph_is_served_as_skops_with_the_reason(
     assert model.served.format == "skops"
     assert "KNeighborsClassifier` has no exact form" in model.served.reason
     assert load(bundles.unpack(model.packed, tmp_path / "model")).contract.format == "skops"
-    report = training.judge(spec, prepared, model)
+    report = judgement.judge(spec, prepared, model)
     assert report["passed"], report["rules"]
 
 
@@ -269,21 +271,21 @@ def test_a_model_without_a_graph_is_refused_by_the_gate_where_onnx_is_asked_for(
 ) -> None:
     spec = make_spec(gate__resamples=100, gate__min_auc=0.5, serving__format="onnx")
     model = training.train(spec, prepared, neighbours)
-    report = training.judge(spec, prepared, model)
+    report = judgement.judge(spec, prepared, model)
     failed = [rule for rule in report["rules"] if not rule["passed"]]
     assert [(rule["name"], rule["required"], rule["measured"]) for rule in failed] == [
         ("served_as_onnx", "onnx", "skops")
     ]
-    result = training.finish(spec, MAY, prepared, model, report, project=tmp_path)
+    result = ending.finish(spec, MAY, prepared, model, report, project=tmp_path)
     assert result.status == "refused"
     assert "KNeighborsClassifier` has no exact form" in result.message
-    assert training.judge(spec, prepared, trained)["passed"], "one that has a graph passes"
+    assert judgement.judge(spec, prepared, trained)["passed"], "one that has a graph passes"
 
 
 def test_a_champion_without_a_time_may_always_be_compared_with() -> None:
     empty = np.array([], dtype=np.intp)
     champion = registry.Champion("1", "sha256:a", None, None, Path())
-    training.refuse_seen(Split(empty, empty, empty, "at random"), champion)
+    judgement.refuse_seen(Split(empty, empty, empty, "at random"), champion)
 
 
 def test_everything_of_a_regression_without_time_works_alone(
@@ -299,14 +301,14 @@ def test_everything_of_a_regression_without_time_works_alone(
         return make_pipeline(make(_settings, _task, texts, numbers)[:-1], Ridge())
 
     table = rows.assign(delay=rows["hour"] * 3.0 + rows["y"])
-    made = training.prepare(spec, Options(), table)
+    made = preparation.prepare(spec, Options(), table)
     model = training.train(spec, made, ridge)
-    report = training.judge(spec, made, model)
+    report = judgement.judge(spec, made, model)
     assert report["passed"]
     assert report["holdout"] == {"start": None, "end": None, "rows": 400, "hash": made.holdout_hash, "uses": 1}
-    assert training.finish(spec, Options(), made, model, report, project=tmp_path).status == "passed"
+    assert ending.finish(spec, Options(), made, model, report, project=tmp_path).status == "passed"
 
 
 def test_a_table_without_features_is_refused(spec: ProjectSpec, rows: pd.DataFrame) -> None:
     with pytest.raises(RefusedError, match="no column is left to learn from"):
-        training.prepare(spec, MAY, rows[["at", "y"]])
+        preparation.prepare(spec, MAY, rows[["at", "y"]])
