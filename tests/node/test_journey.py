@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ import pytest
 
 import kubeplatform
 from commands import until
-from kubeplatform import API_KEY, TEAM, Platform
+from kubeplatform import API_KEY, TEAM, WRITER, WRITERS_KEY, Platform
 from mlplat.manifests import names
+from mlplat.targets.kubernetes import writers
 
 REASON = kubeplatform.missing()
 pytestmark = [
@@ -47,6 +49,8 @@ rollout: {min_requests: 60, min_seconds: 2, max_error_increase: 0.1, latency_sla
 HARD = 0.0
 """What a fragile model cannot take."""
 PACE_SECONDS = 0.02
+LARGE_BYTES = 24 * 2**20
+"""More than any buffer on the way holds."""
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +168,29 @@ def test_a_version_is_served_to_whoever_has_a_key(platform: Platform, project: P
     assert refused.value.code == 401
 
 
+def test_a_model_is_registered_through_the_gateway_by_whoever_has_a_key_to_write(platform: Platform) -> None:
+    way = f"{platform.gateway()}{writers.PATH}"
+    refused = platform.register(way, "flights/hall", token=API_KEY)
+    assert refused.returncode != 0
+    assert "401" in refused.stderr
+    done = platform.register(way, "flights/hall", token=WRITERS_KEY)
+    assert done.returncode == 0, done.stderr
+    told = platform.run("model", "list", "--json").json()
+    assert [each["version"] for each in told if each["model"] == "flights/hall"] == [done.stdout.strip()]
+    # Who it was, in the gateway's own words, which its proxies write down within seconds.
+    until(lambda: _told(platform) == {(HTTPStatus.UNAUTHORIZED, None), (HTTPStatus.OK, WRITER)}, what="who has called")
+
+
+def test_a_large_file_passes_the_gateway_on_its_way_to_mlflow_and_back(platform: Platform) -> None:
+    at = f"{platform.gateway()}{writers.PATH}/api/2.0/mlflow-artifacts/artifacts/0/large/artifacts/file.bin"
+    content = os.urandom(LARGE_BYTES)
+    headers = {"Authorization": f"Bearer {WRITERS_KEY}", "Content-Type": "application/octet-stream"}
+    with urllib.request.urlopen(urllib.request.Request(at, content, headers, method="PUT"), timeout=120) as answer:
+        assert answer.status == HTTPStatus.OK
+    with urllib.request.urlopen(urllib.request.Request(at, headers=headers), timeout=120) as answer:
+        assert answer.read() == content
+
+
 def test_a_new_version_takes_over_while_the_controller_is_killed(
     platform: Platform, project: Path, traffic: Traffic
 ) -> None:
@@ -209,6 +236,13 @@ def test_down_leaves_nothing(platform: Platform) -> None:
     platform.run("down", "--yes", "--delete-data", "--confirm", "mlplat")
     left = {each["metadata"]["name"] for each in platform.cluster.list("v1", "Namespace")}
     assert not {names.NAMESPACE, TEAM} & left
+
+
+def _told(platform: Platform) -> set[tuple[int, str | None]]:
+    """Return the answers to writers that the gateway's log tells of, and to whom each was."""
+    lines = [line for line in platform.run("logs", "gateway", "-n", "2000").out.splitlines() if "{" in line]
+    told = [json.loads(line[line.index("{") :]) for line in lines if "httproute/mlplat/tracking/" in line]
+    return {(each["status"], each["caller"]) for each in told if each["status"] in {200, 401}}
 
 
 def _works(traffic: Traffic) -> bool:

@@ -108,6 +108,26 @@ def order(route: Mapping[str, Any] | None) -> list[str]:
     return [each["name"].rpartition("-")[2] for each in route["spec"]["rules"][0].get("backendRefs", [])]
 
 
+def parent() -> Document:
+    """Return the gateway, as a route names it."""
+    return {"group": API, "kind": "Gateway", "name": names.GATEWAY, "namespace": names.NAMESPACE}
+
+
+def connecting(seconds: int) -> Document:
+    """Return how the gateway connects to what is behind a route, which has so many seconds to answer."""
+    return {
+        "timeout": {
+            "tcp": {"connectTimeout": f"{CONNECT_SECONDS}s"},
+            "http": {"requestTimeout": f"{seconds}s", "connectionIdleTimeout": f"{IDLE_SECONDS}s"},
+        },
+        "retry": {
+            "numRetries": CONNECT_RETRIES,
+            "retryOn": {"triggers": ["connect-failure"]},
+            "perRetry": {"backOff": {"baseInterval": CONNECT_PAUSE[0], "maxInterval": CONNECT_PAUSE[1]}},
+        },
+    }
+
+
 def documents(
     endpoint: Name,
     namespace: str,
@@ -159,9 +179,7 @@ def _route(
         *([_asked_for(endpoint, treatment.port, each) for each in shared] if len(shared) > 1 else []),
     ]
     spec = {
-        "parentRefs": [
-            {"group": API, "kind": "Gateway", "name": names.GATEWAY, "namespace": names.NAMESPACE},
-        ],
+        "parentRefs": [parent()],
         **({"hostnames": [treatment.hostname]} if treatment.hostname else {}),
         "rules": rules,
     }
@@ -211,15 +229,7 @@ def _policy(route: str, treatment: Treatment) -> Document:
     rule = {"limit": {"requests": rate, "unit": "Second"}}
     return {
         "targetRefs": [{"group": API, "kind": "HTTPRoute", "name": route}],
-        "timeout": {
-            "tcp": {"connectTimeout": f"{CONNECT_SECONDS}s"},
-            "http": {"requestTimeout": f"{REQUEST_SECONDS}s", "connectionIdleTimeout": f"{IDLE_SECONDS}s"},
-        },
-        "retry": {
-            "numRetries": CONNECT_RETRIES,
-            "retryOn": {"triggers": ["connect-failure"]},
-            "perRetry": {"backOff": {"baseInterval": CONNECT_PAUSE[0], "maxInterval": CONNECT_PAUSE[1]}},
-        },
+        **connecting(REQUEST_SECONDS),
         "circuitBreaker": {"maxParallelRequests": most, "maxPendingRequests": most, "maxParallelRetries": most},
         # By each proxy for itself: a limit of all together would need a store of its own.
         **({"rateLimit": {"type": "Local", "local": {"rules": [rule]}}} if rate else {}),

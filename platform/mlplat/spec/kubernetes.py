@@ -100,7 +100,9 @@ class ExposureSpec(Spec):
     )
     authentication: Literal["none", "api-keys", "jwt"] = Field(
         "api-keys",
-        description="How callers are known: `api-keys` of a team's secret `endpoint-keys`, or tokens of an issuer.",
+        description="How callers are known: `api-keys` of a team's secret `endpoint-keys`, and for MLflow of"
+        " `tracking-keys` in the namespace `mlplat`; or tokens of an issuer. With `none`, endpoints answer everybody,"
+        " and MLflow nobody.",
     )
     jwt: JwtSpec | None = Field(None, description="Whose tokens, for `jwt`.")
     requests_per_second: PositiveInt | None = Field(

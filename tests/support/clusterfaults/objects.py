@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clusterfaults.base import GONE, ClusterFault, fault
+from mlplat.manifests import names
 
 POD = "spec.template.spec"
 
@@ -32,6 +33,37 @@ OBJECTS: list[ClusterFault] = [
         "privileged team",
         "Namespace/flights",
         {"metadata.labels": lambda given: {**given, "pod-security.kubernetes.io/enforce": "privileged"}},
+    ),
+    fault(
+        "routes_lead_to_who_listens",
+        "port that nobody has",
+        "HTTPRoute/tracking",
+        {"spec.rules.0.backendRefs.0.port": 80},
+    ),
+    fault(
+        "routes_lead_to_who_listens",
+        "namespace whose routes are not taken",
+        "Namespace/mlplat",
+        {"metadata.labels": lambda given: {key: each for key, each in given.items() if key != names.ROUTES}},
+    ),
+    fault(
+        "routes_know_their_callers",
+        "guard of another route",
+        "SecurityPolicy/tracking",
+        {"spec.targetRefs.0.name": "features"},
+    ),
+    fault(
+        "routes_know_their_callers",
+        "token that nobody asks for",
+        "SecurityPolicy/tracking",
+        {"spec.jwt": GONE},
+        stack="tokens",
+    ),
+    fault(
+        "secrets_are_known",
+        "keys that nobody is asked for",
+        "SecurityPolicy/tracking",
+        {"spec.apiKeyAuth.credentialRefs.0.name": "writers"},
     ),
     fault("providers_are_explicit", "whatever context is set", "Gateway", provider=None),
     fault("pods_ask_for_what_they_need", "asks for nothing", "Deployment", {f"{POD}.containers.0.resources": {}}),

@@ -93,6 +93,50 @@ def _ports(spec: dict[str, Any]) -> Iterator[Any]:
 
 
 @rule
+def routes_lead_to_who_listens(case: Case) -> Found:
+    """A route is taken by its gateway, and leads to a port that a service of its namespace has."""
+    gateways = {(namespace(each), at(each.inputs, "metadata.name")): each for each in documents(case, "Gateway")}
+    spaces = {at(each.inputs, "metadata.name"): each for each in documents(case, "Namespace")}
+    services = {
+        (namespace(each), at(each.inputs, "metadata.name"), port["port"])
+        for each in documents(case, "Service")
+        for port in each.inputs["spec"]["ports"]
+    }
+    for each in documents(case, "HTTPRoute"):
+        labels = at(spaces[namespace(each)].inputs, "metadata.labels") or {}
+        for parent in each.inputs["spec"]["parentRefs"]:
+            found = gateways.get((parent["namespace"], parent["name"]))
+            if found is None:
+                yield each.key, f"is for the gateway {parent['name']}, which there is not"
+                continue
+            asked = at(found.inputs, "spec.listeners.allowedRoutes.namespaces.selector.matchLabels") or {}
+            if not asked.items() <= labels.items():
+                yield each.key, f"is of {namespace(each)}, of which the gateway takes no route"
+        for backend in _backends(each):
+            if (namespace(each), backend["name"], backend["port"]) not in services:
+                yield each.key, f"leads to the port {backend['port']} of {backend['name']}, which there is not"
+
+
+def _backends(route: Made) -> list[dict[str, Any]]:
+    return [backend for each in route.inputs["spec"]["rules"] for backend in each["backendRefs"]]
+
+
+@rule
+def routes_know_their_callers(case: Case) -> Found:
+    """Whoever comes by a route of the platform's own is known by a key or a token: MLflow asks nobody who they are."""
+    guarded = {
+        (namespace(each), target.get("name"))
+        for each in documents(case, "SecurityPolicy")
+        if {"apiKeyAuth", "jwt"} & each.inputs["spec"].keys()
+        for target in each.inputs["spec"].get("targetRefs", [])
+        if target["kind"] == "HTTPRoute"
+    }
+    for each in documents(case, "HTTPRoute"):
+        if (namespace(each), at(each.inputs, "metadata.name")) not in guarded:
+            yield each.key, "lets in whoever comes"
+
+
+@rule
 def monitors_read_somebody(case: Case) -> Found:
     """A monitor of services chooses some, by labels and by the name of a port."""
     services = documents(case, "Service")

@@ -1,7 +1,8 @@
 """MLflow on a cluster: runs in PostgreSQL, artifacts in the object store, its schema brought up before each version.
 
-It knows no users: whoever reaches it may write. So only the gateway, the controller and teams' pipelines do, by network
-policy, which holds where the cluster's network enforces it; model servers do not, and start while it is down.
+It knows no users: whoever reaches it may write. So only the gateway, which lets in whom it knows, the controller and
+teams' pipelines do, by network policy, which holds where the cluster's network enforces it; model servers do not, and
+start while it is down.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ RESOURCES = Resources(cpu=0.25, memory_mib=1024, memory_limit_mib=2048)
 """It takes 450 MiB when idle, and more while it hands artifacts through."""
 CONNECTIONS = "10"
 """To the database, of each pod and store: a small PostgreSQL takes a hundred in all."""
+
+FORWARDED = ("localhost:*", "127.0.0.1:*")
+"""By which a port that is forwarded to a person's computer is asked: it has any number there."""
 
 MIGRATE = """
 import os, sqlalchemy
@@ -73,25 +77,9 @@ def _env(spec: PlatformSpec) -> dict[str, Text | SecretRef]:
         **({"MLFLOW_S3_ENDPOINT_URL": Ref("objects")} if "AWS_ENDPOINT_URL_S3" in standing.objects(spec) else {}),
         "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": CONNECTIONS,
         # Other names are refused: a page in somebody's browser cannot have itself sent here under a name of its own.
-        "MLFLOW_SERVER_ALLOWED_HOSTS": (Ref("names:tracking"), *(f",{each}" for each in hosts(spec))),
-        **({"MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins)} if (origins := _origins(spec)) else {}),
+        # The gateway asks by the service's name, whatever it was asked by itself.
+        "MLFLOW_SERVER_ALLOWED_HOSTS": (Ref("names:tracking"), *(f",{each}" for each in FORWARDED)),
     }
-
-
-def hosts(spec: PlatformSpec) -> list[str]:
-    """Return the names by which MLflow is asked from outside of the cluster, each with and without a port."""
-    # A port that is forwarded to a person's computer has any number there.
-    return ["localhost:*", "127.0.0.1:*", *(text for each in _outside(spec) for text in (each, f"{each}:*"))]
-
-
-def _outside(spec: PlatformSpec) -> list[str]:
-    domain = spec.aws.domain.name if spec.aws and spec.aws.domain else None
-    names = [spec.kubernetes.exposure.hostname, domain, domain and f"*.{domain}"]
-    return list(dict.fromkeys(each for each in names if each))
-
-
-def _origins(spec: PlatformSpec) -> list[str]:
-    return [f"https://{each}" for each in _outside(spec)]
 
 
 def _migration(spec: PlatformSpec) -> Job:

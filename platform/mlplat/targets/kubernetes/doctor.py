@@ -193,17 +193,18 @@ def _images(asked: Asked) -> Iterator[Finding]:
 def _secrets(asked: Asked) -> Iterator[Finding]:
     for each in wanted(asked.spec):
         held = asked.cluster.get("v1", "Secret", each.name, each.namespace)
-        keys = set((held or {}).get("data") or {})
-        missing = sorted(set(each.keys) - keys)
         what = f"secret {each.namespace}/{each.name}"
-        if held is not None and not missing:
+        if held is None and not each.needed:
+            yield Finding(what, True, f"is not there, so there is no {each.purpose}; {each.mend()} makes it")
+            continue
+        trouble = f"is not there; {each.purpose} needs it" if held is None else each.trouble(held.get("data") or {})
+        if trouble is None:
             yield Finding(what, True, f"is there, for {each.purpose}")
             continue
-        said = f"is not there; {each.purpose} needs it" if held is None else f"has no key `{missing[0]}`"
         # A namespace that somebody else has made is refused by the first `up`.
         is_there = asked.cluster.get("v1", "Namespace", each.namespace) is not None
         when = "" if is_there else f"while `mlplat up -s {asked.stack}` waits, which makes the namespace: "
-        yield Finding(what, False, said, when + each.mend())
+        yield Finding(what, False, trouble, when + each.mend())
 
 
 def _pools(asked: Asked) -> Iterator[Finding]:

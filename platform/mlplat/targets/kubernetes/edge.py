@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlplat.manifests import names
+from mlplat.manifests.route import API, ENVOY
 from mlplat.services.gateway import BUCKETS_MS
-from mlplat.spec.kubernetes import ExposureSpec, JwtSpec
+from mlplat.spec.kubernetes import ExposureSpec
+from mlplat.targets.kubernetes import callers, writers
 from mlplat.targets.kubernetes.ground import Cloud, Ground
 
-API = "gateway.networking.k8s.io"
-ENVOY = "gateway.envoyproxy.io"
 CONTROLLER = f"{ENVOY}/gatewayclass-controller"
 LISTENER = "endpoints"
 SERVICES = {"load-balancer": "LoadBalancer", "node-port": "NodePort", "cluster-ip": "ClusterIP"}
@@ -26,6 +26,27 @@ CPU, MEMORY, MEMORY_LIMIT = "100m", "512Mi", "1Gi"
 """What a proxy is given: Envoy Gateway's own request, and a limit above which one proxy ends and not the node."""
 DRAIN_SECONDS = 60
 """Longest time for which a proxy that is to end finishes requests; a load balancer needs some of it to notice."""
+RECEIVED_SECONDS = 60
+LOGGED: Mapping[str, str] = {
+    "time": "%START_TIME%",
+    # Who it was, as the gateway knows it: empty in front of an answer 401.
+    "caller": f"%REQ({callers.HEADER.upper()})%",
+    "address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "method": "%REQ(:METHOD)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    # As what answers has it, and without its query, in which some clients write what is nobody's business.
+    "path": "%PATH(NQ:ORIG_OR_PATH)%",
+    "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "flags": "%RESPONSE_FLAGS%",
+    "received": "%BYTES_RECEIVED%",
+    "sent": "%BYTES_SENT%",
+    "milliseconds": "%DURATION%",
+    "cluster": "%UPSTREAM_CLUSTER%",
+    "upstream": "%UPSTREAM_HOST%",
+    "id": "%REQ(X-REQUEST-ID)%",
+}
+"""What a proxy writes of each request, as JSON on a line: Envoy's own names of these values."""
 
 Documents = list[dict[str, Any]]
 
@@ -59,62 +80,19 @@ def policies(exposure: ExposureSpec) -> Documents:
 
 def team_policy(team: str, exposure: ExposureSpec) -> Documents:
     """Return who may call a team's endpoints; a policy of a route takes the place of the gateway's."""
-    spec: Mapping[str, Any]
-    match exposure.authentication:
-        case "none":
-            return []
-        case "api-keys":
-            spec = _by_keys()
-        case "jwt":
-            spec = _by_tokens(team, exposure.jwt) if exposure.jwt else NOBODY
+    admitted = callers.admitted(
+        exposure, secret=callers.ENDPOINT_KEYS, header=callers.ENDPOINT_KEY_HEADER, teams=[team]
+    )
+    if admitted is None:
+        return []
     return [
         {
             **_of(ENVOY, "v1alpha1", "SecurityPolicy"),
             "metadata": _named("callers", team),
             # Every route of the namespace: one that is made by hand is no way around it.
-            "spec": {"targetSelectors": [{"group": API, "kind": "HTTPRoute"}], **spec},
+            "spec": {"targetSelectors": [{"group": API, "kind": "HTTPRoute"}], **admitted},
         }
     ]
-
-
-def _by_keys() -> dict[str, Any]:
-    keys = {
-        # Where the secret is missing, the routes answer 500 and nobody is let in.
-        "credentialRefs": [{"kind": "Secret", "name": KEYS_SECRET}],
-        "extractFrom": [{"headers": [KEY_HEADER]}],
-        # A model server sees who calls, and not by which key.
-        "forwardClientIDHeader": CALLER_HEADER,
-        "sanitize": True,
-    }
-    return {"apiKeyAuth": keys}
-
-
-def _by_tokens(team: str, given: JwtSpec) -> dict[str, Any]:
-    provider = {
-        "name": ISSUER,
-        "issuer": given.issuer,
-        "audiences": given.audiences,
-        "remoteJWKS": {"uri": given.jwks},
-        "claimToHeaders": [{"claim": "sub", "header": CALLER_HEADER}],
-    }
-    # The claim is a list of the caller's teams: one of them has to be this.
-    claim = {"name": given.team_claim, "valueType": "StringArray", "values": [team]}
-    allowed = {
-        "name": "team",
-        "action": "Allow",
-        "principal": {"jwt": {"provider": ISSUER, "claims": [claim]}},
-    }
-    return {
-        "jwt": {"providers": [provider]},
-        "authorization": {"defaultAction": "Deny", "rules": [allowed]},
-    }
-
-
-KEYS_SECRET = "endpoint-keys"  # noqa: S105 - the name of a team's secret: callers' keys by their names
-KEY_HEADER = "x-api-key"
-CALLER_HEADER = "x-mlplat-caller"
-ISSUER = "callers"
-NOBODY: Mapping[str, Any] = {"authorization": {"defaultAction": "Deny"}}
 
 
 def _proxies(exposure: ExposureSpec, ground: Ground) -> dict[str, Any]:
@@ -132,9 +110,14 @@ def _proxies(exposure: ExposureSpec, ground: Ground) -> dict[str, Any]:
             },
             "bootstrap": {"type": "Merge", "value": bootstrap()},
             "shutdown": {"drainTimeout": f"{DRAIN_SECONDS}s"},
-            "telemetry": {"metrics": {"prometheus": {}}},
+            "telemetry": {"metrics": {"prometheus": {}}, "accessLog": {"settings": [_log()]}},
         },
     }
+
+
+def _log() -> dict[str, Any]:
+    sink = {"type": "File", "file": {"path": "/dev/stdout"}}
+    return {"format": {"type": "JSON", "json": dict(LOGGED)}, "sinks": [sink]}
 
 
 def bootstrap() -> str:
@@ -213,6 +196,15 @@ def _gateway(exposure: ExposureSpec, cloud: Cloud | None) -> dict[str, Any]:
     }
 
 
+def received_seconds(exposure: ExposureSpec) -> int:
+    """Return the time in which a request has to have arrived: it is one and the same for all routes.
+
+    Where the gateway knows its callers, it is as long as files take to MLflow: who is unknown is answered by the
+    headers alone, and holds nothing behind the gateway.
+    """
+    return RECEIVED_SECONDS if exposure.authentication == "none" else writers.SECONDS
+
+
 def _clients(exposure: ExposureSpec) -> dict[str, Any]:
     return {
         **_of(ENVOY, "v1alpha1", "ClientTrafficPolicy"),
@@ -221,10 +213,17 @@ def _clients(exposure: ExposureSpec) -> dict[str, Any]:
             "targetRefs": [_to_gateway()],
             # Whoever sends its headers or its request drop by drop would hold a connection for ever.
             "timeout": {
-                "http": {"requestHeadersReceivedTimeout": "10s", "requestReceivedTimeout": "60s", "idleTimeout": "300s"}
+                "http": {
+                    "requestHeadersReceivedTimeout": "10s",
+                    "requestReceivedTimeout": f"{received_seconds(exposure)}s",
+                    "idleTimeout": "300s",
+                }
             },
             "connection": {"bufferLimit": "1Mi"},
-            "headers": {"withUnderscoresAction": "RejectRequest"},
+            "headers": {
+                "withUnderscoresAction": "RejectRequest",
+                "earlyRequestHeaders": {"remove": [callers.HEADER]},
+            },
             **({"tls": {"minVersion": "1.2"}} if exposure.tls_secret else {}),
         },
     }
@@ -234,7 +233,7 @@ def _closed() -> dict[str, Any]:
     return {
         **_of(ENVOY, "v1alpha1", "SecurityPolicy"),
         "metadata": _named("closed", names.NAMESPACE),
-        "spec": {"targetRefs": [_to_gateway()], **NOBODY},
+        "spec": {"targetRefs": [_to_gateway()], **callers.NOBODY},
     }
 
 

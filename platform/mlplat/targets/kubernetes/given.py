@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mlplat.manifests import names
 from mlplat.spec.platform import PlatformSpec
-from mlplat.targets.kubernetes.edge import KEYS_SECRET
+from mlplat.targets.kubernetes.callers import ENDPOINT_KEYS, TRACKING_KEYS
 
 RECEIVER_KEYS = {"pagerduty": "key"}
 
@@ -20,6 +22,15 @@ class Wanted:
     name: str
     purpose: str
     keys: tuple[str, ...] = ()
+    """Its keys; without any, it holds callers' keys of the gateway by their names."""
+    needed: bool = True
+    """Whether it is a fault that it is not there."""
+
+    def trouble(self, held: Mapping[str, str]) -> str | None:
+        """Return what is wrong with it where it is there, by its values in base64; None where nothing is."""
+        if missing := sorted(set(self.keys) - set(held)):
+            return f"has no key `{missing[0]}`"
+        return None if self.keys else _unusable({name: base64.b64decode(value) for name, value in held.items()})
 
     def mend(self) -> str:
         """Return the command that makes it; its values come from files, so that no history keeps them."""
@@ -29,6 +40,19 @@ class Wanted:
         if self.keys == (".dockerconfigjson",):
             kind, given = "generic", "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=FILE"
         return f"`kubectl -n {self.namespace} create secret {kind} {self.name} {given}`"
+
+
+def _unusable(keys: Mapping[str, bytes]) -> str | None:
+    if not keys:
+        return "names no caller: nobody is let in"
+    # A file that ends with a line's end is what most editors write.
+    if wrong := sorted(name for name, key in keys.items() if not key or key != key.strip()):
+        return f"has a key of `{wrong[0]}` that is empty, or begins or ends with blank signs: no client can send it"
+    often = Counter(keys.values()).most_common(1)[0]
+    if often[1] > 1:
+        same = sorted(name for name, key in keys.items() if key == often[0])
+        return f"has one key for `{same[0]}` and `{same[1]}`: the gateway then lets nobody in"
+    return None
 
 
 def wanted(spec: PlatformSpec) -> Iterator[Wanted]:
@@ -48,4 +72,5 @@ def wanted(spec: PlatformSpec) -> Iterator[Wanted]:
     if on.images.pull_secret:
         yield from (Wanted(each, on.images.pull_secret, "pulling images", (".dockerconfigjson",)) for each in places)
     if on.exposure.authentication == "api-keys" and on.addons.gateway != "off":
-        yield from (Wanted(team, KEYS_SECRET, f"callers of {team}'s endpoints") for team in spec.teams)
+        yield Wanted(home, TRACKING_KEYS, "writing to MLflow through the gateway", needed=False)
+        yield from (Wanted(team, ENDPOINT_KEYS, f"callers of {team}'s endpoints") for team in spec.teams)

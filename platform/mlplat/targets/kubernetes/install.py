@@ -32,6 +32,7 @@ from mlplat.targets.kubernetes import (
     queues,
     secrets,
     teams,
+    writers,
 )
 from mlplat.targets.kubernetes import place as places
 from mlplat.targets.kubernetes.addons.component import Addons, releases
@@ -72,7 +73,8 @@ class Layer(Component):
         """The gateway, by whose status one knows its address; None where there is none."""
         # One object that waits for all below, and for which all above waits: else each would name all of them.
         told = {**admission.teams(spec), **(home or {})}
-        self.home = self.put([_annotated(namespaces.namespace(names.NAMESPACE, _security(spec)), told)])[0]
+        space = namespaces.namespace(names.NAMESPACE, _security(spec), **writers.labels(spec))
+        self.home = self.put([_annotated(space, told)])[0]
         self.ground = replace(ground, ready=[self.home])
         self._after = [self.home]
         self.addons = Addons("addons", spec, ground=self.ground, opts=pulumi.ResourceOptions(parent=self))
@@ -84,7 +86,7 @@ class Layer(Component):
         """What was made of each service, by its name."""
         kept += self._prepared(setup, kept)
         self._run([each for each in services if each.name != rbac.ACCOUNT], kept)
-        kept += [*self._edge(), *self._watching(), *self.put(access.roles()), *self._queues()]
+        kept += [*self._edge(services), *self._watching(), *self.put(access.roles()), *self._queues()]
         admitted = self._teams([*kept, *releases(self.addons)])
         # After all services: it is not ready before it may look into every team's namespace, and those waited for them.
         controller = [each for each in services if each.name == rbac.ACCOUNT]
@@ -139,7 +141,7 @@ class Layer(Component):
             ended += resource if document["kind"] == "Job" else []
         return made
 
-    def _edge(self) -> Made:
+    def _edge(self, services: Sequence[Service]) -> Made:
         exposure = self.spec.kubernetes.exposure
         if self.spec.kubernetes.addons.gateway == "off":
             return []
@@ -147,7 +149,10 @@ class Layer(Component):
         proxies, gateway = edge.gateway(exposure, self.ground)
         self.gateway = objects.declare(gateway, self.on_cluster(self.put([proxies], kind)), status=True)
         self.declared.append(self.gateway)
-        return [*kind, self.gateway, *self.put(edge.policies(exposure), [self.gateway])]
+        held = [self.gateway, *self.put(edge.policies(exposure), [self.gateway])]
+        tracking = [each for each in services if each.name == writers.NAME and each.name in self._made]
+        ways = [document for each in tracking for document in writers.documents(each, self.spec)]
+        return [*kind, *held, *self.put(ways, [*held, *self._made.get(writers.NAME, [])])]
 
     def _watching(self) -> Made:
         topic = self.ground.cloud.alerts if self.ground.cloud else None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,36 @@ def test_a_secret_of_peoples_own_is_told_with_the_command_that_makes_it(monkeypa
     assert before.mend == f"while `mlplat up -s staging` waits, which makes the namespace: {command}"
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"ada": "a", "bob": "b"}, None),
+        ({}, "names no caller"),
+        ({"ada": "a", "bob": "b\n"}, "a key of `bob`"),
+        ({"ada": ""}, "a key of `ada`"),
+        ({"ada": "a", "bob": "b", "cleo": "a"}, "one key for `ada` and `cleo`"),
+    ],
+)
+def test_keys_by_which_nobody_would_be_let_in_are_told(
+    monkeypatch: pytest.MonkeyPatch, keys: dict[str, str], said: str | None
+) -> None:
+    data = {name: base64.b64encode(key.encode()).decode() for name, key in keys.items()}
+    held = made("Secret", "tracking-keys", "mlplat", data=data)
+    found = examine(monkeypatch, platform(addons={"gateway": "adopt"}), KnownCluster(HOME, DISK, held))
+    told = found["secret mlplat/tracking-keys"]
+    assert told.ok == (said is None)
+    assert (said or "is there") in told.said
+
+
+def test_a_way_to_mlflow_that_nobody_has_opened_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = platform(addons={"gateway": "adopt"}, settings={"teams": {"flights": {}}})
+    found = examine(monkeypatch, spec, KnownCluster(HOME, DISK))
+    told = found["secret mlplat/tracking-keys"]
+    assert told.ok
+    assert "`kubectl -n mlplat create secret generic tracking-keys --from-file=CALLER=FILE`" in told.said
+    assert not found["secret flights/endpoint-keys"].ok
+
+
 def test_every_secret_that_the_spec_names_is_looked_for() -> None:
     spec = platform(
         objects={
@@ -162,6 +193,7 @@ def test_every_secret_that_the_spec_names_is_looked_for() -> None:
         ("mlplat", "pager", ("key",)),
         ("mlplat", "registry", (".dockerconfigjson",)),
         ("flights", "registry", (".dockerconfigjson",)),
+        ("mlplat", "tracking-keys", ()),
         ("flights", "endpoint-keys", ()),
     }
     commands = {each.name: each.mend() for each in wanted(spec)}

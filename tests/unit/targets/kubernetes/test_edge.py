@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 import crds
-from mlplat.manifests import names
+from mlplat.manifests import names, route
 from mlplat.services.gateway import BUCKETS_MS
 from mlplat.spec.kubernetes import ExposureSpec, JwtSpec
-from mlplat.targets.kubernetes import edge
+from mlplat.targets.kubernetes import callers, edge, writers
 from mlplat.targets.kubernetes.ground import Cloud, Ground, Objects
 
 JWT = JwtSpec(issuer="https://who.example.com", audiences=["models"], jwks="https://who.example.com/keys")
@@ -65,7 +65,7 @@ def test_a_route_of_which_nobody_said_who_may_call_it_is_closed(name: str) -> No
 def test_a_teams_keys_open_every_route_of_the_team_and_are_not_handed_on() -> None:
     (policy,) = edge.team_policy("flights", ExposureSpec())
     assert policy["metadata"]["namespace"] == "flights"
-    assert policy["spec"]["targetSelectors"] == [{"group": edge.API, "kind": "HTTPRoute"}]
+    assert policy["spec"]["targetSelectors"] == [{"group": route.API, "kind": "HTTPRoute"}]
     keys = policy["spec"]["apiKeyAuth"]
     # A reference without a namespace is one to the policy's own: no team's keys open another's routes.
     assert keys["credentialRefs"] == [{"kind": "Secret", "name": "endpoint-keys"}]
@@ -78,6 +78,21 @@ def test_a_token_opens_the_routes_of_the_teams_that_it_names() -> None:
     assert rules["defaultAction"] == "Deny"
     (claim,) = rules["rules"][0]["principal"]["jwt"]["claims"]
     assert claim == {"name": "groups", "valueType": "StringArray", "values": ["flights"]}
+
+
+@pytest.mark.parametrize("name", EXPOSURES)
+def test_nobody_outside_can_say_who_calls(name: str) -> None:
+    headers = one(edge.policies(EXPOSURES[name]), "ClientTrafficPolicy")["spec"]["headers"]
+    assert headers["earlyRequestHeaders"] == {"remove": [callers.HEADER]}
+    told = one(edge.gateway(EXPOSURES[name], ground()), "EnvoyProxy")["spec"]["telemetry"]["accessLog"]["settings"]
+    assert told[0]["format"]["json"]["caller"] == "%REQ(X-MLPLAT-CALLER)%"
+
+
+@pytest.mark.parametrize("name", EXPOSURES)
+def test_a_file_has_the_time_to_arrive_where_callers_are_known_and_nobody_else_has_it(name: str) -> None:
+    timeouts = one(edge.policies(EXPOSURES[name]), "ClientTrafficPolicy")["spec"]["timeout"]["http"]
+    known = EXPOSURES[name].authentication != "none"
+    assert timeouts["requestReceivedTimeout"] == (f"{writers.SECONDS}s" if known else "60s")
 
 
 @pytest.mark.parametrize(

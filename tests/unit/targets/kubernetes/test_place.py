@@ -78,7 +78,8 @@ def test_services_reach_databases_that_are_there_on_their_port_and_on_no_other(
     ports = {each["port"] for edge in policy["spec"]["egress"] for each in edge["ports"]}
     assert port in ports
     assert {5432, 6432} & ports == {port}
-    assert {each.name for each in given.wanted(spec)} == {"tracking-database", "objects", "registry", "endpoint-keys"}
+    asked = {"tracking-database", "objects", "registry", "tracking-keys", "endpoint-keys"}
+    assert {each.name for each in given.wanted(spec)} == asked
 
 
 def test_every_name_at_an_edge_of_a_service_is_known() -> None:
