@@ -19,6 +19,8 @@ SECONDS = 3.0
 """For one answer of the controller's, which asks again later."""
 FETCH_SECONDS = 60.0
 """For one piece of a file."""
+NEWEST = 10
+"""Runs that are looked at for one that fits."""
 PAGE = 200
 """Entries in one answer of a search."""
 SCHEME = "mlflow-artifacts:"
@@ -48,6 +50,22 @@ class Tracking:
     def write(self, method: str, route: str, **fields: str) -> None:
         """Write something; it is not asked whether it was there already."""
         self._send(method, f"{self.address}/api/2.0/mlflow/{route}", json=fields)
+
+    def runs(self, experiment: str, wanted: str) -> list[dict[str, Any]]:
+        """Return the newest runs of an experiment, by its name, that a filter finds; none where it does not exist."""
+        try:
+            found = self.get("experiments/get-by-name", experiment_name=experiment)["experiment"]
+        except AbsentError:
+            return []
+        asked = {
+            "experiment_ids": [found["experiment_id"]],
+            "filter": wanted,
+            "max_results": NEWEST,
+            "order_by": ["attributes.start_time DESC"],
+        }
+        answer = self._send("POST", f"{self.address}/api/2.0/mlflow/runs/search", json=asked)
+        runs: list[dict[str, Any]] = self._document(answer).get("runs", [])
+        return runs
 
     def search(self, route: str, key: str, **query: str) -> Iterator[dict[str, Any]]:
         """Return everything that a search finds, over as many answers as it takes."""

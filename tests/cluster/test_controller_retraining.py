@@ -21,11 +21,16 @@ from kubeendpoints import define
 from mlplat.cli import cli
 from mlplat.cluster import Cluster, ConflictError
 from mlplat.contracts import Connection
-from mlplat.controller import wishes
+from mlplat.controller import retraining, wishes
 from mlplat.controller.document import Event, Status
-from mlplat.controller.kubernetes import loop, retraining
+from mlplat.controller.errands import Errands
+from mlplat.controller.kubernetes import loop
+from mlplat.controller.kubernetes import retraining as argo
+from mlplat.controller.kubernetes.retraining import ArgoRunner
 from mlplat.controller.kubernetes.settings import Objects, Settings
 from mlplat.controller.kubernetes.store import KubernetesStore
+from mlplat.controller.retraining import Attendant
+from mlplat.controller.store import digest
 from mlplat.controller.stores import Entry
 from mlplat.errors import NotReadyError, RefusedError
 from mlplat.labels import Name
@@ -60,7 +65,7 @@ def cluster(api: Cluster) -> Cluster:
 
 
 def begin(cluster: Cluster, key: str, days: int = 30) -> str:
-    return retraining.begin(
+    return argo.begin(
         cluster, TEAM, "flights", "training", key=key, reason="drift 🛫", parameters={"days": days, "only": ["ORD"]}
     )
 
@@ -142,7 +147,16 @@ def ask(store: KubernetesStore, name: Name, flow: str = "train") -> str:
     """Ask as `mlplat retrain` does; return what the wish is known by."""
     text = retraining.wish(flow, by="ada", reason="new airport", time=datetime.now(UTC)).model_dump_json()
     store.retrain(name, text)
-    return retraining.key(text)
+    return digest(text)
+
+
+def attend(store: KubernetesStore) -> None:
+    """Make one pass of the controller's, with a registry that nobody asks: nothing serves here."""
+
+    def registry() -> Any:
+        raise AssertionError("the registry was asked")
+
+    Attendant(store, ArgoRunner(store, registry), registry, Errands()).attend(NOW)
 
 
 def runs(cluster: Cluster) -> list[str]:
@@ -156,17 +170,17 @@ def test_each_wish_becomes_one_run_and_the_history_tells_it(
     with KubernetesStore(cluster, FLOWS) as people, controller(kubernetes) as store:
         with pytest.raises(RefusedError, match=f"system:serviceaccount:{names.NAMESPACE}:{rbac.ACCOUNT}"):
             store.cluster.list("v1", "Secret", TEAM)
-        retraining.attend(store, NOW)
+        attend(store)
         assert runs(cluster) == []
         first = ask(people, endpoint)
         for _ in range(3):
-            retraining.attend(store, NOW)
+            attend(store)
         assert runs(cluster) == [f"{TEAM}-train-retrain-{first}"]
         assert people.retraining(endpoint)["run"] == f"{TEAM}-train-retrain-{first}"
         told = [(each.kind, "asked for by ada: new airport" in each.text) for each in people.events(endpoint)]
         assert told == [(retraining.BEGUN, True)]
         second = ask(people, endpoint)
-        retraining.attend(store, NOW)
+        attend(store)
         assert runs(cluster) == sorted(f"{TEAM}-train-retrain-{each}" for each in (first, second))
 
 
@@ -184,9 +198,9 @@ def test_a_controller_that_ended_before_it_could_say_so_goes_on_with_the_same_ru
         with monkeypatch.context() as patched:
             patched.setattr(store.cluster, "replace_status", killed)
             with pytest.raises(Killed):
-                retraining.attend(store, NOW)
+                attend(store)
         assert people.retraining(endpoint) == {}
-        retraining.attend(store, NOW)
+        attend(store)
         assert runs(cluster) == [f"{TEAM}-train-retrain-{wished}"]
         assert len(people.events(endpoint)) == 1
 
@@ -205,7 +219,7 @@ def test_an_answer_outlives_what_the_controller_reports_and_loses_to_no_other_wr
             return write(document, **more)
 
         monkeypatch.setattr(store.cluster, "replace_status", late)
-        retraining.attend(store, NOW)
+        attend(store)
         answer = people.retraining(endpoint)
         found = store.get(endpoint)
         assert found is not None
@@ -220,8 +234,8 @@ def test_an_answer_outlives_what_the_controller_reports_and_loses_to_no_other_wr
 def test_what_is_no_wish_is_answered_once(cluster: Cluster, kubernetes: kubeapi.Api, endpoint: Name, text: str) -> None:
     with KubernetesStore(cluster, FLOWS) as people, controller(kubernetes) as store:
         people.retrain(endpoint, text)
-        retraining.attend(store, NOW)
-        retraining.attend(store, NOW)
+        attend(store)
+        attend(store)
         assert people.retraining(endpoint)["run"] == ""
         assert [each.kind for each in people.events(endpoint)] == [retraining.REFUSED]
         assert runs(cluster) == []
@@ -278,5 +292,5 @@ def test_a_controller_that_does_not_look_is_said_and_the_wish_stays(
     assert isinstance(result.exception, NotReadyError)
     with controller(kubernetes) as store:
         assert [name for name, _ in store.retrainings()] == [endpoint]
-        retraining.attend(store, NOW)
+        attend(store)
         assert store.retrainings() == []

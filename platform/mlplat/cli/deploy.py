@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mlplat.controller.document import Endpoint, EndpointSpec, Force
     from mlplat.labels import Name
     from mlplat.spec.privacy import LoggedColumns
+    from mlplat.spec.project import ProjectSpec
     from mlplat.spec.rollout import RolloutPolicy
     from mlplat.spec.scale import ScaleSpec
 
@@ -63,9 +64,13 @@ def command(
     force = _force(forced, reason)
     wanted = number or _candidate(where, of)
     policy, log, scale, by = _policy(where, strategy), _log(where, of), _scale(where, of), endpoints.user()
+    own = _own(where, of)
+    retraining = own.retraining if own else None
 
     def wish(present: Endpoint | None) -> EndpointSpec:
-        return wishes.deploy(name, of, wanted, policy, by=by, force=force, log=log, scale=scale, present=present)
+        return wishes.deploy(
+            name, of, wanted, policy, by=by, force=force, log=log, scale=scale, retraining=retraining, present=present
+        )
 
     with where.store() as store:
         after = follow.last_event(store, name)
@@ -116,18 +121,22 @@ def _policy(where: endpoints.Place, strategy: str | None) -> RolloutPolicy:
     return policy.model_copy(update={"strategy": strategy}) if strategy else policy
 
 
+def _own(where: endpoints.Place, model: Name) -> ProjectSpec | None:
+    """Return the model's own project; None in any other folder."""
+    project = where.project
+    return project if project and (project.project, project.model) == (model.project, model.name) else None
+
+
 def _log(where: endpoints.Place, model: Name) -> LoggedColumns | None:
     """Return what the model's own project says of the log; None in any other folder."""
-    project = where.project
-    if project is None or (project.project, project.model) != (model.project, model.name):
-        return None
-    return project.prediction_log
+    project = _own(where, model)
+    return project.prediction_log if project else None
 
 
 def _scale(where: endpoints.Place, model: Name) -> ScaleSpec | None:
     """Return what the model's own project says of its servers; None in any other folder."""
-    project = where.project
-    if project is None or (project.project, project.model) != (model.project, model.name):
+    project = _own(where, model)
+    if project is None:
         return None
     scale = project.serving.scale
     if not scale.is_default and where.connection.store.startswith("sqlite:"):

@@ -15,13 +15,14 @@ from mlplat.cli import endpoints, workflows
 from mlplat.cli.console import emit_json, progress, say, table
 from mlplat.cli.images import builder_option
 from mlplat.cli.options import PROJECT_FILE, current_project, json_option, project_option, stack_option
-from mlplat.errors import NotReadyError, RefusedError
+from mlplat.errors import NotReadyError, UsageError
 
 if TYPE_CHECKING:
     from mlplat.cluster import Cluster
     from mlplat.manifests.flows import Terms
     from mlplat.runs.compiled import Storage
     from mlplat.spec.pipelines import PipelineSpec
+    from mlplat.spec.project import ProjectSpec
 
 
 @click.command()
@@ -33,17 +34,20 @@ if TYPE_CHECKING:
 @builder_option
 @json_option
 def command(image: str | None, project: Path | None, stack: str, builder: str | None, as_json: bool) -> None:
-    """Put this project's flows and their schedules on a platform on a cluster, as they are committed.
+    """Put this project's flows and their schedules on a platform, as they are committed.
 
     Each flow of `flows/` is compiled for Argo Workflows and runs in the project's image, which `mlplat images build .`
     and `mlplat images push .` bring to the registry. What `mlplat run`, a schedule or a retraining then runs is this,
     whatever somebody's folder holds meanwhile. Flows and schedules that the project does not have any more go.
+
+    On this computer the platform keeps a copy of the commit, with an environment of its own, for its retrainings.
 
     Code goes to the object store with the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, otherwise with those of
     the team's secret, which its admins may read.
 
     \b
     Example:
+      mlplat publish
       mlplat publish -s staging
       mlplat publish -s staging --image registry.example.com/projects/flights@sha256:4f0c…
     """
@@ -53,10 +57,12 @@ def command(image: str | None, project: Path | None, stack: str, builder: str | 
     folder, spec = current_project(project)
     where = workflows.place(spec, stack, here=False)
     if where is None:
-        raise RefusedError(
-            f"the stack `{stack}` is on this computer, where nothing runs unattended",
-            hint="`-s` names one on a cluster; `mlplat run train` runs a flow here",
-        )
+        if image:
+            raise UsageError(
+                "`--image` is for a platform on a cluster", hint="leave it out, or name its stack with `-s`"
+            )
+        _publish_here(folder, spec, stack, as_json=as_json)
+        return
     if image:
         publish.refuse_moving(image)
     commit = commits.commit(folder)
@@ -72,6 +78,24 @@ def command(image: str | None, project: Path | None, stack: str, builder: str | 
         return
     table([[each.flow, each.kind, each.name, each.change] for each in changes], ["flow", "kind", "name", "now"])
     say(f"published from commit {commit} with {site.image}")
+
+
+def _publish_here(folder: Path, spec: ProjectSpec, stack: str, *, as_json: bool) -> None:
+    from mlplat.contracts import Connection
+    from mlplat.controller.store import SqliteStore
+    from mlplat.runs import commit as commits
+    from mlplat.runs import published
+
+    connection = Connection.read(spec.platform, stack)
+    with SqliteStore.open(connection.store, create=False) as store:
+        state = store.path.parent
+    commit = commits.commit(folder)
+    done = published.publish(commit, state, connection, progress=say)
+    if as_json:
+        emit_json({"commit": commit.id, **done.published.model_dump(include={"id", "folder", "flows"})})
+        return
+    table([[flow, "published" if done.is_new else "unchanged"] for flow in done.published.flows], ["flow", "now"])
+    say(f"published from commit {commit}, as {done.published.id}")
 
 
 def _wanted(tree: Path, told: Terms) -> dict[str, PipelineSpec]:

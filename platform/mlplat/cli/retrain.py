@@ -13,7 +13,9 @@ from mlplat.cli.options import json_option, stack_option
 from mlplat.errors import NotReadyError, RefusedError
 
 if TYPE_CHECKING:
-    from mlplat.controller.kubernetes.store import KubernetesStore
+    from collections.abc import Mapping
+
+    from mlplat.controller.store import Store
     from mlplat.labels import Name
 
 LOOK_SECONDS = 0.5
@@ -30,34 +32,29 @@ LOOK_SECONDS = 0.5
 def command(
     endpoint: str | None, *, flow: str, reason: str, wait: bool, timeout: float, stack: str, as_json: bool
 ) -> None:
-    """Ask for the model of ENDPOINT, by default the project's own, to be trained anew, on a platform on a cluster.
+    """Ask for the model of ENDPOINT, by default the project's own, to be trained anew.
 
     The controller begins a run of the flow as it was published last (`mlplat publish`), once for each time it is
-    asked; what comes out goes through the same gate and rollout as anything else. Prints the run's name.
+    asked; what comes out goes through the same gate, and is deployed by the same rollout, as anything else. Prints the
+    run's name.
 
     \b
     Example:
+      mlplat retrain
       mlplat retrain -s staging --reason "new airport"
       mlplat retrain flights/late -s staging
     """
-    from datetime import UTC, datetime
-
-    from mlplat.controller.kubernetes import retraining
-    from mlplat.controller.kubernetes.store import KubernetesStore
+    from mlplat.controller import retraining
+    from mlplat.controller.store import digest
 
     where = endpoints.place(stack)
     name = where.name(endpoint)
     with where.store() as store:
-        if not isinstance(store, KubernetesStore):
-            raise RefusedError(
-                f"the stack `{stack}` is on this computer, where nothing runs unattended",
-                hint="`mlplat run train` in the project trains anew; `-s` names a stack on a cluster",
-            )
         endpoints.existing(store, name)
-        wish = retraining.wish(flow, by=endpoints.user(), reason=reason, time=datetime.now(UTC))
+        wish = retraining.wish(flow, by=endpoints.user(), reason=reason, time=where.clock.now())
         text = wish.model_dump_json()
         store.retrain(name, text)
-        answer = _answered(store, name, retraining.key(text), timeout) if wait else None
+        answer = _answered(store, name, digest(text), timeout) if wait else None
     if answer is None:
         say(f"{name}: `mlplat endpoint show {name} -s {stack}` tells what became of it")
         return
@@ -65,12 +62,13 @@ def command(
         emit_json(answer)
     if not answer["run"]:
         raise RefusedError(f"{name}: {answer['message']}", hint="`mlplat publish` puts the project's flows there")
-    say(f"{name}: `mlplat run show {answer['run']} -s {stack}` in the project shows how it goes")
+    say(f"{name}: {answer['message']}")
+    say(f"`mlplat rollout history {name} -s {stack}` tells what comes of it")
     if not as_json:
         click.echo(answer["run"])
 
 
-def _answered(store: KubernetesStore, name: Name, key: str, timeout: float) -> dict[str, Any]:
+def _answered(store: Store, name: Name, key: str, timeout: float) -> Mapping[str, Any]:
     """Wait for the controller's answer to a wish. Raises `NotReadyError` when none comes."""
     until = time.monotonic() + timeout
     with progress(f"{name}: waiting for the controller"):

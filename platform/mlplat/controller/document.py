@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from mlplat.controller.window import Window
 from mlplat.labels import Name
 from mlplat.spec.privacy import LoggedColumns
+from mlplat.spec.retraining import RetrainingPolicy
 from mlplat.spec.rollout import RolloutPolicy
 from mlplat.spec.scale import ScaleSpec
 
@@ -62,6 +63,8 @@ class EndpointSpec(_Document):
     """What the prediction log keeps of the columns."""
     scale: ScaleSpec = ScaleSpec()
     """How many model servers there are, and what each is given; on this computer there is one."""
+    retraining: RetrainingPolicy = RetrainingPolicy()
+    """What has the model trained anew by itself."""
     revision: int | None = None
     """A revision to go to at once: what `promote`, `abort` and `rollback` mean. None is no revision at all."""
     force: Force | None = None

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from mlplat.bundle import Row
+from mlplat.contracts import prediction_log
 from mlplat.controller import asking
 from mlplat.controller.actuator import Condition
 from mlplat.controller.document import Revision
@@ -173,7 +174,7 @@ class LocalActuator:
         if not settings.log_enabled:
             return ()
         return (
-            *("--log-dir", str(self._state / "predictions" / endpoint.id / revision.label)),
+            *("--log-dir", str(prediction_log(self._state, endpoint.id) / revision.label)),
             *("--log-rows", str(settings.log_rows), "--log-seconds", str(settings.log_seconds)),
             *("--log-keep-bytes", str(settings.log_keep_bytes)),
             *(("--log-keep-seconds", str(settings.log_keep_seconds)) if settings.log_keep_seconds else ()),

@@ -16,9 +16,11 @@ from mlplat.controller.local import OWNER, LocalActuator
 from mlplat.controller.metrics import Metrics, application, serve
 from mlplat.controller.reconcile import Reconciler
 from mlplat.controller.registry import MlflowRegistry
+from mlplat.controller.retraining import Attendant
 from mlplat.controller.settings import Settings
 from mlplat.controller.store import SqliteStore
 from mlplat.controller.transitions import Moment
+from mlplat.controller.unattended import LocalRunner
 from mlplat.errors import MlplatError
 from mlplat.supervision import Supervisor
 
@@ -76,12 +78,15 @@ def _follow(
     reconciler = Reconciler(
         store, actuator, lambda: _registry(live.now, http), lambda: _moment(store, live.now), Errands()
     )
+    attendant = Attendant(store, LocalRunner(lambda: live.now), lambda: _registry(live.now, http), Errands())
     while not stop.is_set():
         live.refresh()
         began = time.monotonic()
         store.check()
         seen = store.version()
         pace = reconciler.run()
+        attendant.attend(live.now.now_by().now())
+        metrics.monitored(attendant.alarms)
         metrics.passed(store.endpoints(), reconciler.failures, time.monotonic() - began)
         _wait(store, seen, {"now": 0.0, "soon": LOOK_SECONDS, "later": live.now.interval}[pace], stop)
 

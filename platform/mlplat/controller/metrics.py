@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from mlplat.controller.document import Endpoint
+from mlplat.labels import Name
 from mlplat.manifests import route
 
 ALIVE_INTERVALS = 5
@@ -44,6 +45,10 @@ class Metrics:
             "mlplat_endpoint_route", "1 for the route that a cluster's gateway counts an endpoint's requests by.",
             ["name", "route"], registry=self.registry,
         )  # fmt: skip
+        self.alarm = Gauge(
+            "mlplat_endpoint_alarm", "1 while the newest verdict on what an endpoint serves raises this alarm.",
+            ["endpoint", "kind"], registry=self.registry,
+        )  # fmt: skip
         self._troubled = Gauge("mlplat_controller_trouble", "1 while no pass can be made.", registry=self.registry)
         self.last_pass = time.monotonic()
         self.trouble = ""
@@ -71,6 +76,13 @@ class Metrics:
             self.weight.labels(endpoint.spec.name).set(endpoint.status.weight)
             self.failures.labels(endpoint.spec.name).set(failures.get(endpoint.spec.name, 0))
             self.route.labels(endpoint.spec.name, route.name(endpoint.name)).set(1)
+
+    def monitored(self, alarms: Mapping[Name, Iterable[str]]) -> None:
+        """Take note of the alarms of endpoints' monitors, by kind."""
+        self.alarm.clear()
+        for name, kinds in alarms.items():
+            for kind in kinds:
+                self.alarm.labels(str(name), kind).set(1)
 
     def is_alive(self, interval: float) -> bool:
         """Tell whether the last pass was made not long ago."""

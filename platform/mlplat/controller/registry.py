@@ -7,12 +7,15 @@ import json
 import shutil
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 import httpx
+from pydantic import ValidationError
 
 from mlplat import bundle
+from mlplat.controller.triggers import Verdict
 from mlplat.errors import RefusedError
 from mlplat.files import writing
 from mlplat.labels import Name
@@ -32,6 +35,8 @@ class Version:
     source: str
     """Where its bundle is kept."""
     run: str
+    learned_until: datetime | None = None
+    """When the newest label that it has learned from had become known; None where its rows have no time."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,9 @@ class MlflowRegistry:
         """See `Registry.version`."""
         found = self._server.get("model-versions/get", name=model.id, version=number)["model_version"]
         tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
-        return Version(model, str(found["version"]), tags.get("mlplat.digest", ""), found["source"], found["run_id"])
+        return Version(
+            model, str(found["version"]), tags.get("mlplat.digest", ""), found["source"], found["run_id"], _time(tags)
+        )
 
     def latest(self, model: Name) -> str:
         """Return the newest version's number. Raises `AbsentError` when there is none."""
@@ -90,6 +97,28 @@ class MlflowRegistry:
         if not found:
             raise AbsentError(f"{model} has no versions", hint="`mlplat run train` registers one")
         return str(found[0]["version"])
+
+    def verdict(self, model: Name, endpoint: Name) -> Verdict | None:
+        """See `retraining.Models.verdict`. Raises `RefusedError` for one that cannot be read."""
+        wanted = f"tags.`mlplat.kind` = 'monitor' and tags.`mlplat.endpoint` = '{endpoint}'"
+        for run in self._server.runs(model.id, wanted):
+            tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
+            if text := tags.get("mlplat.verdict"):
+                try:
+                    return Verdict.model_validate_json(text)
+                except ValidationError as error:
+                    raise RefusedError(
+                        f"the verdict of {endpoint}'s monitor cannot be read: {error.errors()[0]}"
+                    ) from error
+        return None
+
+    def registered_by(self, model: Name, key: str) -> str:
+        """See `retraining.Models.registered_by`."""
+        for run in self._server.runs(model.id, f"tags.`mlplat.run` = '{key}'"):
+            query = {"filter": f"name='{model.id}' and run_id='{run['info']['run_id']}'", "max_results": "1"}
+            if found := self._server.get("model-versions/search", **query).get("model_versions", []):
+                return str(found[0]["version"])
+        return ""
 
     def gate_report(self, version: Version) -> GateReport | None:
         """See `Registry.gate_report`."""
@@ -160,3 +189,8 @@ class MlflowRegistry:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
         return folder
+
+
+def _time(tags: dict[str, str]) -> datetime | None:
+    text = tags.get("mlplat.learned_until")
+    return datetime.fromisoformat(text) if text else None

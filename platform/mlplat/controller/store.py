@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from mlplat.boot import boot
 from mlplat.controller.document import Endpoint, EndpointSpec, Event, Status
 from mlplat.controller.steady import Anchor, anchor, not_before
-from mlplat.errors import MlplatError, StateError
+from mlplat.errors import MlplatError, RefusedError, StateError
 from mlplat.labels import Name
 from mlplat.uptime import uptime
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 10.0
 """How long one writer waits for another; a write takes milliseconds."""
 SCHEME = "sqlite:///"
 HEAD = b"SQLite format 3\x00"
+DIGEST_SIGNS = 10
 EXAMINED_BYTES = 20_000_000
 """Up to this size all pages are looked at when the file is opened, which takes milliseconds."""
 
@@ -38,6 +42,8 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     0: _FIRST,
     # The clock that durations go by, in one row.
     1: ("CREATE TABLE clock (row INTEGER PRIMARY KEY CHECK (row = 1), boot TEXT NOT NULL, start REAL NOT NULL)",),
+    # The newest wish of each endpoint that its model be trained anew, and what became of it.
+    2: ("CREATE TABLE retrainings (name TEXT PRIMARY KEY, wish TEXT NOT NULL, answer TEXT)",),
 }
 """What makes a file of one version one of the next; 0 is an empty file."""
 MEND = (
@@ -48,6 +54,16 @@ MEND = (
 
 Wish = Callable[[Endpoint | None], EndpointSpec]
 """Makes a wish from what is there; may be called again when somebody else wrote in between."""
+
+
+def digest(text: str) -> str:
+    """Return what a wish for a retraining is known by."""
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_SIGNS]
+
+
+def is_told(present: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
+    """Tell whether an answer to such a wish says nothing new."""
+    return all(present.get(key, "") == answer.get(key, "") for key in ("request", "status"))
 
 
 class SupersededError(MlplatError):
@@ -77,6 +93,18 @@ class Store(Protocol):
 
     def knows(self, name: Name) -> bool:
         """Tell whether there is, or ever was, an endpoint of that name."""
+
+    def retrain(self, name: Name, text: str) -> None:
+        """Ask for an endpoint's model to be trained anew. Raises `RefusedError` for an endpoint that there is not."""
+
+    def retrainings(self) -> list[tuple[Name, str]]:
+        """Return the endpoints whose wish to be trained anew has no answer yet, each with its text."""
+
+    def retraining(self, name: Name) -> Mapping[str, Any]:
+        """Return the newest answer to such a wish (`controller.retraining.Answer`); empty where there is none."""
+
+    def answer_retraining(self, name: Name, answer: Mapping[str, Any], kind: str, now: datetime) -> None:
+        """Write down, once, what became of such a wish, or what came of its run; `kind` is the event's."""
 
     def version(self) -> int:
         """Return a number that changes whenever somebody else has written."""
@@ -189,6 +217,49 @@ class SqliteStore:
                 "SELECT number, event FROM events WHERE name = ? AND number > ? ORDER BY number", (name.id, after)
             ).fetchall()
             return [Event.model_validate_json(text).model_copy(update={"number": number}) for number, text in rows]
+
+    def retrain(self, name: Name, text: str) -> None:
+        """See `Store.retrain`."""
+        with self._guard(), self._transaction():
+            row = self._row(name)
+            if row is None or row[1] is None:
+                raise RefusedError(f"there is no endpoint {name}", hint="`mlplat endpoint list` shows them")
+            self._database.execute(
+                "INSERT INTO retrainings VALUES (?, ?, NULL) ON CONFLICT (name) DO UPDATE SET wish = excluded.wish",
+                (name.id, text),
+            )
+
+    def retrainings(self) -> list[tuple[Name, str]]:
+        """See `Store.retrainings`."""
+        found = ((name, wish, json.loads(answer or "{}")) for name, wish, answer in self._retrainings())
+        return [(Name.from_id(name), wish) for name, wish, answer in found if answer.get("request") != digest(wish)]
+
+    def retraining(self, name: Name) -> Mapping[str, Any]:
+        """See `Store.retraining`."""
+        with self._guard():
+            row = self._database.execute("SELECT answer FROM retrainings WHERE name = ?", (name.id,)).fetchone()
+            found: dict[str, Any] = json.loads(row[0]) if row and row[0] else {}
+            return found
+
+    def answer_retraining(self, name: Name, answer: Mapping[str, Any], kind: str, now: datetime) -> None:
+        """See `Store.answer_retraining`."""
+        with self._guard(), self._transaction():
+            row = self._row(name)
+            before = self._database.execute("SELECT answer FROM retrainings WHERE name = ?", (name.id,)).fetchone()
+            present = json.loads(before[0]) if before and before[0] else {}
+            if row is None or before is None or is_told(present, answer):
+                return
+            self._database.execute(
+                "UPDATE retrainings SET answer = ? WHERE name = ?", (json.dumps(dict(answer)), name.id)
+            )
+            self._append(name, [Event(time=now, generation=row[0], kind=kind, text=answer["message"])])
+
+    def _retrainings(self) -> list[tuple[str, str, str | None]]:
+        with self._guard():
+            return self._database.execute(
+                "SELECT name, wish, answer FROM retrainings JOIN endpoints USING (name)"
+                " WHERE spec IS NOT NULL ORDER BY name"
+            ).fetchall()
 
     def knows(self, name: Name) -> bool:
         """See `Store.knows`."""

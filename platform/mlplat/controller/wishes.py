@@ -9,6 +9,7 @@ from mlplat.controller.document import MOVING, PREPARING, Action, Endpoint, Endp
 from mlplat.errors import RefusedError
 from mlplat.labels import Name
 from mlplat.spec.privacy import LoggedColumns
+from mlplat.spec.retraining import RetrainingPolicy
 from mlplat.spec.rollout import RolloutPolicy
 from mlplat.spec.scale import ScaleSpec
 
@@ -23,12 +24,14 @@ def deploy(
     force: Force | None = None,
     log: LoggedColumns | None = None,
     scale: ScaleSpec | None = None,
+    retraining: RetrainingPolicy | None = None,
     present: Endpoint | None = None,
 ) -> EndpointSpec:
     """Wish for a version of a model to serve.
 
-    Without a `log` or a `scale`, which are a project's to say, what was said before for the same model stays: a column
-    does not get into the log, and no server is taken away, because somebody deployed from another folder.
+    Without a `log`, a `scale` or a `retraining`, which are a project's to say, what was said before for the same model
+    stays: a column does not get into the log, no server is taken away, and no retraining is forgotten, because somebody
+    deployed from another folder.
     """
     before = present.spec if present and present.spec.model == str(model) else None
     return EndpointSpec(
@@ -40,6 +43,7 @@ def deploy(
         by=by,
         log=log or (before.log if before else LoggedColumns()),
         scale=scale or (before.scale if before else ScaleSpec()),
+        retraining=retraining or (before.retraining if before else RetrainingPolicy()),
     )
 
 

@@ -7,12 +7,13 @@ the controller's document as it is, and nobody else reads it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from mlplat.manifests import names
 from mlplat.spec.privacy import LoggedColumns
+from mlplat.spec.retraining import RetrainingPolicy, Trigger
 from mlplat.spec.rollout import ALL, RolloutPolicy
 from mlplat.spec.scale import ScaleSpec
 
@@ -136,6 +137,10 @@ def _spec() -> Schema:
         _rule(few, "minReplicas must not be more than maxReplicas"),
         _rule(placed, "pool is required with gpu: it says which GPUs"),
     ]
+    retraining = _of(RetrainingPolicy)
+    retraining["properties"]["on"] |= {"maxItems": len(get_args(Trigger))}
+    aged = "(has(self.on) && 'age' in self.on) == has(self.maxAgeDays)"
+    retraining["x-kubernetes-validations"] = [_rule(aged, "`age` in `on` and maxAgeDays belong together")]
     return {
         "type": "object",
         "required": ["model", "version"],
@@ -156,6 +161,7 @@ def _spec() -> Schema:
             "policy": {**policy, "description": "How the version takes over the traffic."},
             "log": {**log, "description": "What the prediction log keeps of the columns."},
             "scale": {**scale, "description": "Model servers, and what each is given."},
+            "retraining": {**retraining, "description": "What has the model trained anew by itself."},
             "wish": _wish(),
         },
     }
@@ -240,6 +246,15 @@ def _status() -> Schema:
                     "run": {**TEXT, "description": "Workflow that it became; empty where it became none."},
                     "message": TEXT,
                     "time": {"type": "string", "format": "date-time"},
+                    "begun": {
+                        "type": "array",
+                        "maxItems": HISTORY,
+                        "items": {"type": "string", "format": "date-time"},
+                        "x-kubernetes-list-type": "atomic",
+                        "description": "When it and those before it were begun: what a policy's budget is counted by.",
+                    },
+                    "status": {**TEXT, "description": "What came of it; empty while it goes on."},
+                    "version": {**TEXT, "description": "Version that it registered."},
                 },
             },
             "state": {**ANYTHING, "description": "The controller's own document."},

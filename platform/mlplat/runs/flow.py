@@ -16,6 +16,8 @@ from mlplat.errors import UsageError
 from mlplat.runs.store import RESULT, Run
 
 FLOWS = "flows"
+REASON, COMMIT = "MLPLAT_REASON", "MLPLAT_COMMIT"
+"""Variables of a run that nobody watches: why it was begun, and of which commit it is."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,16 @@ class Request:
     """Whether a run goes on behind the steps that it has finished."""
     origin: int | None = None
     """Which one, or the newest that did not end well."""
+    snapshot: str | None = None
+    """Hash of a training set to train on again, instead of reading the source."""
+    rows: tuple[str, str] | None = None
+    """Two times: a monitor looks at the project's own rows between them, instead of the prediction log."""
 
     def values(self) -> dict[str, Any]:
         """Return the flow's own parameters: only what was asked for, since a flow need not have all of them."""
-        wanted = {"until": self.until, "sample": self.sample, **self.dates}
+        wanted = {"until": self.until, "sample": self.sample, "snapshot": self.snapshot, **self.dates}
+        if self.rows:
+            wanted["rows"] = "/".join(self.rows)
         if self.overrides:
             wanted["set-json"] = json.dumps(dict(self.overrides), sort_keys=True)
         return {name: value for name, value in wanted.items() if value is not None}
@@ -80,8 +88,10 @@ def debug_command(python: Path, package: str, request: Request) -> list[str]:
     return [str(python), "-m", package, request.flow, *request.options(), "--pdb"]
 
 
-def variables(connection: Connection, python: Path, *, result: Path, key: str = "") -> dict[str, str]:
-    """Return the environment of a run; `key` marks what it registers.
+def variables(
+    connection: Connection, python: Path, *, result: Path, key: str = "", marks: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the environment of a run; `key` and `marks`, by variable, are written down with what it registers.
 
     Settings of Metaflow that lie around (a profile, another datastore) do not reach it; its own MLflow and loopback
     addresses never go through a proxy.
@@ -102,6 +112,7 @@ def variables(connection: Connection, python: Path, *, result: Path, key: str = 
         "MLPLAT_STACK": connection.stack,
         RESULT: str(result),
         "MLPLAT_RUN": key,
+        **(marks or {}),
         "NO_PROXY": direct,
         "no_proxy": direct,
         "PATH": os.pathsep.join([str(python.parent), kept.get("PATH", os.defpath)]),

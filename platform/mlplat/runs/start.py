@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -46,9 +47,17 @@ def begin(project: Path, connection: Connection, request: Request) -> tuple[Run,
 
 
 def carry_out(
-    run: Run, project: Path, python: Path, connection: Connection, request: Request, *, origin: str | None, steps: Steps
+    run: Run,
+    project: Path,
+    python: Path,
+    connection: Connection,
+    request: Request,
+    *,
+    origin: str | None,
+    steps: Steps,
+    marks: Mapping[str, str] | None = None,
 ) -> Run:
-    """Run a flow to its end; return the run with what became of it."""
+    """Run a flow to its end; return the run with what became of it. `marks` are `flow.variables`'."""
     file = flow.find(project, request.flow)
     # Metaflow takes the nearest `.metaflow` above as its store: make it this project's own.
     (project / ".metaflow").mkdir(exist_ok=True)
@@ -57,7 +66,7 @@ def carry_out(
         run,
         flow.command(python, file, request, run, origin),
         folder=project,
-        variables=flow.variables(connection, python, result=run.result_file, key=run.record.key),
+        variables=flow.variables(connection, python, result=run.result_file, key=run.record.key, marks=marks),
         line=steps.read,
     )
     steps.close()

@@ -197,8 +197,13 @@ class Runs:
     def __init__(self, project: Path) -> None:
         self._folder = project / FOLDER
 
-    def begin(self, flow: str, arguments: list[str], *, platform: str, stack: str, origin: Run | None = None) -> Run:
-        """Record a new run under the next number; of two at once each gets its own."""
+    def begin(
+        self, flow: str, arguments: list[str], *, platform: str, stack: str, origin: Run | None = None, key: str = ""
+    ) -> Run:
+        """Record a new run under the next number; of two at once each gets its own.
+
+        What it registers bears `key`, or else the key of the run that it goes on from, or one of its own.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         number = max(self._numbers(), default=0) + 1
         while True:
@@ -211,7 +216,7 @@ class Runs:
         record = Record(
             number, flow, arguments, platform=platform, stack=stack, started=started,
             boot=boot(), starter=os.getpid(), starter_started=_started(os.getpid()),
-            key=(origin.record.key if origin else "") or uuid.uuid4().hex,
+            key=key or (origin.record.key if origin else "") or uuid.uuid4().hex,
             origin=origin.record.id if origin else None,
         )  # fmt: skip
         return Run(self._folder / str(number), record).save()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from mlplat import bundle
 from mlplat.controller.registry import GateReport, MlflowRegistry, Version
+from mlplat.controller.triggers import Alarm
 from mlplat.errors import RefusedError, StateError, UnreachableError
 from mlplat.labels import Name
 from mlplat.tracking import AbsentError
@@ -30,6 +32,9 @@ class Mlflow:
         self.aliases = [{"alias": "champion", "version": "1"}]
         self.requests: list[tuple[str, Any]] = []
         self.listed: list[dict[str, Any]] | None = None
+        self.runs: list[dict[str, str]] = []
+        """Tags of the runs that a search finds."""
+        self.learned: str | None = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path, query = request.url.path, request.url.params
@@ -38,15 +43,21 @@ class Mlflow:
         route = path.removeprefix("/api/2.0/mlflow/")
         if request.method != "GET":
             self.requests.append((f"{request.method} {route}", json.loads(request.content)))
-            return httpx.Response(200, json={})
+            found = [
+                {"info": {"run_id": "abc"}, "data": {"tags": [{"key": k, "value": v} for k, v in tags.items()]}}
+                for tags in self.runs
+            ]
+            return httpx.Response(200, json={"runs": found} if route == "runs/search" else {})
         if query.get("name", "flights.late") != "flights.late" or query.get("version", "1") != "1":
             return httpx.Response(404, json={"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "not found"})
         tags = [{"key": "mlplat.digest", "value": "sha256:1"}]
+        tags += [{"key": "mlplat.learned_until", "value": self.learned}] if self.learned else []
         version = {"version": "1", "source": SOURCE, "run_id": "abc", "tags": tags}
         answers = {
             "model-versions/get": {"model_version": version},
             "model-versions/search": {"model_versions": [version]},
             "registered-models/get": {"registered_model": {"aliases": self.aliases}},
+            "experiments/get-by-name": {"experiment": {"experiment_id": "4"}},
             "runs/get": {"run": {"info": {"artifact_uri": "mlflow-artifacts:/1/abc/artifacts"}}},
         }
         return httpx.Response(200, json=answers[route])
@@ -88,6 +99,32 @@ def digest(mlflow: Mlflow, tmp_path: Path) -> str:
 
 def test_a_version_is_read_with_its_digest(registry: MlflowRegistry) -> None:
     assert registry.version(LATE, "1") == Version(LATE, "1", "sha256:1", SOURCE, "abc")
+
+
+def test_a_version_says_until_when_it_has_learned(registry: MlflowRegistry, mlflow: Mlflow) -> None:
+    mlflow.learned = "2013-06-30T04:00:00+00:00"
+    assert registry.version(LATE, "1").learned_until == datetime(2013, 6, 30, 4, tzinfo=UTC)
+
+
+def test_the_newest_verdict_of_an_endpoint_s_monitor_is_read(registry: MlflowRegistry, mlflow: Mlflow) -> None:
+    assert registry.verdict(LATE, LATE) is None
+    said = {"version": 1, "endpoint": "flights/late", "model_version": "3", "time": "2013-07-01T00:00:00Z"}
+    mlflow.runs = [{"mlplat.verdict": json.dumps({**said, "alarms": [{"kind": "drift", "message": "temp"}]})}]
+    verdict = registry.verdict(LATE, LATE)
+    assert verdict is not None
+    assert (verdict.model_version, verdict.alarms) == ("3", (Alarm(kind="drift", message="temp"),))
+    asked = mlflow.requests[-1][1]
+    assert asked["experiment_ids"] == ["4"]
+    assert "tags.`mlplat.endpoint` = 'flights/late'" in asked["filter"]
+    mlflow.runs = [{"mlplat.verdict": "{}"}]
+    with pytest.raises(RefusedError, match="verdict of flights/late's monitor cannot be read"):
+        registry.verdict(LATE, LATE)
+
+
+def test_what_a_run_has_registered_is_found_by_its_key(registry: MlflowRegistry, mlflow: Mlflow) -> None:
+    assert registry.registered_by(LATE, "k1") == ""
+    mlflow.runs = [{"mlplat.run": "k1"}]
+    assert registry.registered_by(LATE, "k1") == "1"
 
 
 def test_a_version_that_is_not_there_is_said(registry: MlflowRegistry) -> None:

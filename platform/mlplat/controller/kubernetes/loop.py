@@ -13,16 +13,17 @@ import httpx
 from mlplat.cluster import Cluster
 from mlplat.controller.errands import Errands
 from mlplat.controller.kubernetes import lease as leases
-from mlplat.controller.kubernetes import retraining
 from mlplat.controller.kubernetes import settings as settings_file
 from mlplat.controller.kubernetes.actuator import ClusterActuator
 from mlplat.controller.kubernetes.bundles import Bundles, ClusterRegistry
 from mlplat.controller.kubernetes.lease import Lease
+from mlplat.controller.kubernetes.retraining import ArgoRunner
 from mlplat.controller.kubernetes.settings import Settings
 from mlplat.controller.kubernetes.store import KubernetesStore
 from mlplat.controller.live import Live
 from mlplat.controller.metrics import Metrics, application, serve
 from mlplat.controller.reconcile import Reconciler
+from mlplat.controller.retraining import Attendant
 from mlplat.controller.transitions import Moment
 from mlplat.errors import MlplatError
 from mlplat.serving import fetch
@@ -126,6 +127,8 @@ def _reconcile(
     reconciler = Reconciler(
         store, actuator, registry, lambda: Moment(store.seconds(), live.now.now_by().now()), Errands(), actuator.limits
     )
+    runner = ArgoRunner(store, registry)
+    attendant = Attendant(store, runner, registry, Errands())
     strangers: list[tuple[str, str]] = []
     while not stop.is_set() and live.now.namespaces == store.namespaces:
         live.refresh()
@@ -134,7 +137,8 @@ def _reconcile(
         store.adopt()
         strangers = _tell(strangers, store.strangers())
         pace = reconciler.run()
-        retraining.attend(store, live.now.now_by().now())
+        attendant.attend(live.now.now_by().now())
+        metrics.monitored(attendant.alarms)
         metrics.passed(store.endpoints(), reconciler.failures, time.monotonic() - began)
         _wait(store, seen, {"now": LEAST_SECONDS, "soon": SOON_SECONDS, "later": live.now.interval}[pace], stop)
 

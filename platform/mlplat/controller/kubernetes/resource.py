@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +27,7 @@ WISHED = "wished"
 ELSEWHERE = "kubectl"
 """Who wished what `mlplat` did not write."""
 MARK_SIGNS = 16
-WRITTEN = ("policy", "log", "scale")
+WRITTEN = ("policy", "log", "scale", "retraining")
 """Groups of a spec that stand in the resource as they are."""
 
 
@@ -138,7 +138,7 @@ def retraining(document: Document) -> Document:
     return found
 
 
-def answered(document: Document, answer: Document, event: Event) -> Document:
+def answered(document: Document, answer: Mapping[str, Any], event: Event) -> Document:
     """Return the resource's `status` with an answer to such a wish."""
     before: Document = document.get("status", {})
     count = int(before.get("events", 0)) + 1

@@ -1,22 +1,15 @@
-"""Retraining: a wish that an endpoint's resource carries, and the run of the project's flow that it becomes.
-
-A wish is an annotation, so that it is none for another version. It is known by a digest of its text, of which the run
-has its name and the status its answer: a controller that ends at any point goes on with the same run.
-"""
+"""Retraining on a cluster: a wish is an annotation of an endpoint's resource, and its run an Argo Workflow."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from mlplat.cluster import Cluster, ConflictError, UnknownKindError
-from mlplat.errors import RefusedError, UsageError
-from mlplat.labels import LABEL, Name
+from mlplat.controller.document import Endpoint
+from mlplat.controller.retraining import Models, Outcome, Wish
+from mlplat.errors import RefusedError
+from mlplat.labels import Name
 from mlplat.manifests import names, pipeline
 
 if TYPE_CHECKING:
@@ -24,75 +17,39 @@ if TYPE_CHECKING:
 
 ASKED = f"{names.GROUP}/retrain"
 """Annotation of an endpoint's resource that holds the newest wish."""
-BEGUN, REFUSED = "retraining", "retraining refused"
-"""Kinds of the events that tell what became of it."""
-KEY_SIGNS = 10
-FLOW = "train"
-Text = Annotated[str, StringConstraints(max_length=256)]
-
-log = logging.getLogger("mlplat.controller")
+OVER = {"Succeeded": True, "Failed": False, "Error": False}
+"""Argo's phases of a Workflow that nothing more happens to, and whether it went well."""
 
 
-class Wish(BaseModel):
-    """That a project's model be trained anew."""
+class ArgoRunner:
+    """Runs of the flows that projects have published to a cluster."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    def __init__(self, store: KubernetesStore, registry: Callable[[], Models]) -> None:
+        self._store, self._registry = store, registry
 
-    flow: Annotated[str, StringConstraints(pattern=f"^{LABEL.pattern}$")] = FLOW
-    by: Text
-    reason: Text = ""
-    time: AwareDatetime
-    """Two wishes that are otherwise the same differ by it."""
+    def begin(self, name: Name, wish: Wish, key: str) -> tuple[str, str]:
+        """See `Runner.begin`."""
+        try:
+            run = begin(
+                self._store.cluster, self._store.namespace(name), name.project, wish.flow, key=f"retrain-{key}",
+                reason=f"retraining, asked for by {wish}",
+            )  # fmt: skip
+        except UnknownKindError as error:
+            raise RefusedError("the platform runs no pipelines: its cluster has no Argo Workflows") from error
+        return run, ""
 
-    def __str__(self) -> str:
-        return f"{self.by}{f': {self.reason}' if self.reason else ''}"
-
-
-def wish(flow: str, *, by: str, reason: str, time: datetime) -> Wish:
-    """Return a wish. Raises `UsageError` for what none can hold."""
-    try:
-        return Wish(flow=flow, by=by, reason=reason, time=time)
-    except ValidationError as error:
-        raise UsageError(_problem(error)) from error
-
-
-def _problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'the text'}: {first['msg']}"
-
-
-def key(text: str) -> str:
-    """Return what a wish is known by."""
-    return hashlib.sha256(text.encode()).hexdigest()[:KEY_SIGNS]
-
-
-def attend(store: KubernetesStore, now: datetime) -> None:
-    """Begin the run of every wish that has no answer yet, and write its answer down.
-
-    Raises `UnreachableError`: what was not answered then is the next pass's.
-    """
-    for name, text in store.retrainings():
-        run, said = _begun(store, name, text)
-        answer = {"request": key(text), "run": run, "message": said, "time": now.isoformat()}
-        log.info("%s: %s", name, said)
-        store.answer_retraining(name, answer, BEGUN if run else REFUSED, now)
-
-
-def _begun(store: KubernetesStore, name: Name, text: str) -> tuple[str, str]:
-    """Return the name of a wish's run, empty where there is none, and how the history tells it."""
-    try:
-        wish = Wish.model_validate_json(text)
-        run = begin(
-            store.cluster, store.namespace(name), name.project, wish.flow, key=f"retrain-{key(text)}",
-            reason=f"retraining, asked for by {wish}",
-        )  # fmt: skip
-    except ValidationError as error:
-        return "", f"the annotation `{ASKED}` is no wish: {_problem(error)}"
-    except UnknownKindError:
-        return "", "the platform runs no pipelines: its cluster has no Argo Workflows"
-    except RefusedError as error:
-        return "", error.message
-    return run, f"run {run} of `{wish.flow}`, asked for by {wish}"
+    def outcome(self, endpoint: Endpoint, run: str) -> Outcome | None:
+        """See `Runner.outcome`."""
+        found = self._store.cluster.get(pipeline.ARGO, "Workflow", run, self._store.namespace(endpoint.name))
+        if found is None:
+            return Outcome("failed", "it is not there any more")
+        phase = found.get("status", {}).get("phase", "")
+        if phase not in OVER:
+            return None
+        if not OVER[phase]:
+            return Outcome("failed", found["status"].get("message", "") or f"it ended as {phase}")
+        version = self._registry().registered_by(Name.parse(endpoint.spec.model), run)
+        return Outcome("registered", f"registered version {version}", version) if version else Outcome("done", "done")
 
 
 def begin(

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from mlplat.cluster import Cluster, ConflictError
+from mlplat.controller import retraining
 from mlplat.controller.document import Endpoint, Event, Status
-from mlplat.controller.kubernetes import resource, retraining
+from mlplat.controller.kubernetes import resource
+from mlplat.controller.kubernetes.retraining import ASKED
 from mlplat.controller.kubernetes.sight import Sight
 from mlplat.controller.steady import Anchor, not_before
-from mlplat.controller.store import SupersededError, Wish
+from mlplat.controller.store import SupersededError, Wish, digest, is_told
 from mlplat.errors import MlplatError, RefusedError, UnreachableError
 from mlplat.labels import Name
 from mlplat.manifests import crd, names
@@ -126,30 +128,30 @@ class KubernetesStore:
         return [each for each in resource.history(document) if each.number > after] if document else []
 
     def retrain(self, name: Name, text: str) -> None:
-        """Ask for an endpoint's model to be trained anew. Raises `RefusedError` for an endpoint that there is not."""
-        change = {"metadata": {"annotations": {retraining.ASKED: text}}}
+        """See `Store.retrain`."""
+        change = {"metadata": {"annotations": {ASKED: text}}}
         self.cluster.merge(names.API_VERSION, crd.KIND, name.id, change, self.namespace(name))
 
     def retrainings(self) -> list[tuple[Name, str]]:
-        """Return the endpoints whose wish to be trained anew has no answer yet, each with its text."""
+        """See `Store.retrainings`."""
         return [
             (Name.from_id(document["metadata"]["name"]), text)
             for document in self._documents()
             if not resource.is_ending(document)
-            and (text := document["metadata"].get("annotations", {}).get(retraining.ASKED))
-            and resource.retraining(document).get("request") != retraining.key(text)
+            and (text := document["metadata"].get("annotations", {}).get(ASKED))
+            and resource.retraining(document).get("request") != digest(text)
         ]
 
     def retraining(self, name: Name) -> Document:
-        """Return the newest answer to such a wish: `request`, `run`, `message`, `time`; empty where there is none."""
+        """See `Store.retraining`."""
         document = self._document(name)
         return resource.retraining(document) if document else {}
 
-    def answer_retraining(self, name: Name, answer: Document, kind: str, now: datetime) -> None:
-        """Write down, once, what became of a wish to be trained anew."""
+    def answer_retraining(self, name: Name, answer: Mapping[str, Any], kind: str, now: datetime) -> None:
+        """See `Store.answer_retraining`."""
         for _ in _tries():
             document = self._document(name)
-            if document is None or resource.retraining(document).get("request") == answer["request"]:
+            if document is None or is_told(resource.retraining(document), answer):
                 return
             event = Event(time=now, generation=resource.generation(document), kind=kind, text=answer["message"])
             status = resource.answered(document, answer, event)
@@ -296,7 +298,10 @@ def _announced(document: Document, event: Event) -> Document:
     }
 
 
-WARNINGS = ("refused", "failed", "breached", "inconclusive", "restarted", "stood in", "forced", retraining.REFUSED)
+WARNINGS = (
+    *("refused", "failed", "breached", "inconclusive", "restarted", "stood in", "forced"),
+    *(retraining.REFUSED, retraining.FAILED),
+)
 """Kinds of events that somebody should look at."""
 
 
@@ -306,4 +311,4 @@ def _version_of(document: Mapping[str, Any]) -> object:
 
 def _wish_of(document: Mapping[str, Any]) -> object:
     metadata = document["metadata"]
-    return metadata["generation"], metadata.get("annotations", {}).get(retraining.ASKED)
+    return metadata["generation"], metadata.get("annotations", {}).get(ASKED)

@@ -31,7 +31,7 @@ class Row:
 
     name: str
     owner: str
-    """`platform`, `supervision`, or `endpoint/<project.name>`."""
+    """`platform`, `supervision`, `endpoint/<project.name>`, or `retraining/<project.name>.<wish>`."""
     state: str
     """supervisor's word, or ORPHAN for a process that no supervisord keeps."""
     ready: bool | None
@@ -49,7 +49,7 @@ class Row:
 
 
 def status(spec: PlatformSpec, stack: str) -> list[Row]:
-    """Return the platform's services, every endpoint's revisions, what keeps them alive, and what nobody keeps."""
+    """Return services, endpoints' revisions, retrainings, what keeps them all alive, and what nobody keeps."""
     supervisor = Supervisor(state_folder(spec, stack))
     daemon = supervisor.pid()
     processes = supervisor.processes() if daemon else {}
@@ -58,7 +58,7 @@ def status(spec: PlatformSpec, stack: str) -> list[Row]:
     revisions = [
         _row(name, owner, processes.get(name), None, counted=counted)
         for owner, name in _programs(supervisor, processes)
-        if owner.startswith("endpoint/")
+        if owner.startswith(("endpoint/", "retraining/"))
     ]
     guard = processes.get(watchdog.NAME)
     keeping = [

@@ -22,7 +22,7 @@ def phase(phases: str) -> str:
 
 def group(*, has_gateway: bool) -> Group:
     """Return the alerts of endpoints, beside those on their objectives."""
-    rollouts = (_breached(), _inconclusive(), _failed(), _stuck())
+    rollouts = (_breached(), _inconclusive(), _failed(), _stuck(), _monitored())
     return Group("endpoints", (*([_silent()] if has_gateway else []), *rollouts, _dropped(), _late()))
 
 
@@ -86,6 +86,19 @@ def _stuck() -> Alert:
         " does.",
         SHOW,
         hold="20m",
+    )
+
+
+def _monitored() -> Alert:
+    found = copied("mlplat_endpoint_alarm", "exported_endpoint", "endpoint")
+    return Alert(
+        "ModelAlarm",
+        f"max by (endpoint, kind) ({found}) == 1",
+        "warning",
+        "{{ $labels.endpoint }}: its monitor raises an alarm of {{ $labels.kind }}",
+        "What the model is asked, or how well it answers, is no longer as it was when it was trained. The report says"
+        " in which columns and windows; `retraining.on` in mlplat.yaml has the platform train it anew by itself.",
+        "mlplat open drift",
     )
 
 

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
 from mlplat.cluster import Cluster, ConflictError, UnknownKindError
 from mlplat.controller.kubernetes import retraining, store
-from mlplat.errors import RefusedError, UsageError
+from mlplat.errors import RefusedError
 from mlplat.manifests import names, pipeline
 
 TEMPLATE = (pipeline.ARGO, "WorkflowTemplate", "flights-training", "growth")
@@ -84,20 +83,6 @@ def test_asking_is_no_other_wish_and_is_seen_all_the_same() -> None:
     asked = {"metadata": {"generation": 3, "annotations": {retraining.ASKED: "{}"}}}
     assert store._wish_of(before) != store._wish_of(asked)
     assert store._wish_of(asked) == store._wish_of(json.loads(json.dumps(asked)))
-
-
-def test_two_wishes_differ_by_their_time_and_one_is_always_the_same() -> None:
-    first, second = (
-        retraining.wish("train", by="ada", reason="", time=datetime(2026, 1, day, tzinfo=UTC)).model_dump_json()
-        for day in (1, 2)
-    )
-    assert retraining.key(first) == retraining.key(first) != retraining.key(second)
-
-
-@pytest.mark.parametrize("given", [{"flow": "Train"}, {"reason": "x" * 300}], ids=["flow", "reason"])
-def test_what_no_resource_could_hold_is_wrong_usage(given: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match=next(iter(given))):
-        retraining.wish(**{"flow": "train", "by": "ada", "reason": "", "time": datetime.now(UTC), **given})  # type: ignore[arg-type]
 
 
 def test_a_cluster_without_argo_says_so() -> None:

@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mlplat.controller import retraining, wishes
+from mlplat.controller.document import Endpoint, Event, Revision, Status
+from mlplat.controller.errands import Errands
+from mlplat.controller.registry import Version
+from mlplat.controller.retraining import Attendant, Outcome, Wish
+from mlplat.controller.store import SqliteStore, digest
+from mlplat.controller.triggers import Alarm, Verdict
+from mlplat.errors import RefusedError, UnreachableError, UsageError
+from mlplat.labels import Name
+from mlplat.spec.retraining import RetrainingPolicy
+from mlplat.spec.rollout import RolloutPolicy
+
+LATE = Name("flights", "late")
+NOW = datetime(2013, 7, 1, tzinfo=UTC)
+SERVES = Revision(
+    number=1,
+    model="flights/late",
+    version="1",
+    digest="sha256:1",
+    source="",
+    port=1,
+    state="ready",
+    since=0,
+    created=NOW,
+)
+
+
+@dataclass
+class Platform:
+    """A runner and a registry that answer what a test says."""
+
+    published: bool = True
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    begun: list[tuple[str, Wish]] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    silent: bool = False
+
+    def begin(self, name: Name, wish: Wish, key: str) -> tuple[str, str]:
+        if not self.published:
+            raise RefusedError("nothing is published")
+        self.begun.append((key, wish))
+        return f"run-{key}", ""
+
+    def outcome(self, endpoint: Endpoint, run: str) -> Outcome | None:
+        return self.outcomes.get(run)
+
+    def version(self, model: Name, number: str) -> Version:
+        if self.silent:
+            raise UnreachableError("the registry does not answer")
+        return Version(model, number, "sha256:1", "", "", NOW - timedelta(days=30))
+
+    def registered_by(self, model: Name, key: str) -> str:
+        raise AssertionError("only Argo's runner asks")
+
+    def verdict(self, model: Name, endpoint: Name) -> Verdict | None:
+        return self.verdicts[-1] if self.verdicts else None
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    with SqliteStore(tmp_path / "endpoints.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def platform() -> Platform:
+    return Platform()
+
+
+@pytest.fixture
+def attendant(store: SqliteStore, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Attendant:
+    monkeypatch.setattr(retraining, "LOOK_SECONDS", 0.0)
+    at_once = Errands(start=lambda call: call())
+    return Attendant(store, platform, lambda: platform, at_once)
+
+
+def serve(store: SqliteStore, policy: RetrainingPolicy | None = None) -> None:
+    spec = wishes.deploy(LATE, LATE, "1", RolloutPolicy(), by="ada", retraining=policy)
+    made = store.wish(LATE, lambda _: spec, Event(time=NOW, generation=0, kind="wished", text=""))
+    generation = made.spec.generation
+    status = Status(phase="serving", champion=1, observed_generation=generation, revisions=(SERVES,))
+    store.report(LATE, generation, status)
+
+
+def ask(store: SqliteStore, reason: str = "new airport") -> str:
+    text = retraining.wish("train", by="ada", reason=reason, time=NOW).model_dump_json()
+    store.retrain(LATE, text)
+    return digest(text)
+
+
+def kinds(store: SqliteStore) -> list[str]:
+    return [event.kind for event in store.events(LATE)][1:]
+
+
+def alarm(time: datetime = NOW, version: str = "1") -> Verdict:
+    raised = (Alarm(kind="drift", message="temp"),)
+    return Verdict(version=1, endpoint="flights/late", model_version=version, time=time, alarms=raised)
+
+
+def test_a_wish_becomes_one_run_however_often_it_is_looked_at(
+    store: SqliteStore, platform: Platform, attendant: Attendant
+) -> None:
+    serve(store)
+    key = ask(store)
+    for _ in range(3):
+        attendant.attend(NOW)
+    assert [each for each, _ in platform.begun] == [key]
+    assert store.retraining(LATE)["run"] == f"run-{key}"
+    assert kinds(store) == [retraining.BEGUN]
+
+
+def test_what_cannot_be_begun_is_answered_once(store: SqliteStore, platform: Platform, attendant: Attendant) -> None:
+    serve(store)
+    platform.published = False
+    ask(store)
+    attendant.attend(NOW)
+    attendant.attend(NOW)
+    assert store.retraining(LATE)["run"] == ""
+    assert kinds(store) == [retraining.REFUSED]
+
+
+def test_a_version_that_came_of_it_is_deployed_by_the_endpoints_own_policy(
+    store: SqliteStore, platform: Platform, attendant: Attendant
+) -> None:
+    serve(store, RetrainingPolicy(monthly=9))
+    run = f"run-{ask(store)}"
+    attendant.attend(NOW)
+    platform.outcomes[run] = Outcome("registered", "registered version 2", "2")
+    attendant.attend(NOW)
+    endpoint = store.get(LATE)
+    assert endpoint is not None
+    assert (endpoint.spec.version, endpoint.spec.by) == ("2", retraining.PLATFORM)
+    assert endpoint.spec.retraining.monthly == 9
+    assert store.retraining(LATE)["status"] == "registered"
+    attendant.attend(NOW)
+    assert kinds(store) == [retraining.BEGUN, "wished", retraining.ENDED]
+
+
+def test_a_version_waits_for_the_rollout_that_is_under_way(
+    store: SqliteStore, platform: Platform, attendant: Attendant
+) -> None:
+    serve(store)
+    run = f"run-{ask(store)}"
+    attendant.attend(NOW)
+    platform.outcomes[run] = Outcome("registered", "registered version 3", "3")
+    other = wishes.deploy(LATE, LATE, "2", RolloutPolicy(), by="ada")
+    store.wish(LATE, lambda _: other, Event(time=NOW, generation=0, kind="wished", text=""))
+    attendant.attend(NOW)
+    present = store.get(LATE)
+    assert present is not None
+    assert present.spec.version == "2"
+    status = present.status.model_copy(update={"observed_generation": present.spec.generation})
+    store.report(LATE, present.spec.generation, status)
+    attendant.attend(NOW)
+    after = store.get(LATE)
+    assert after is not None
+    assert after.spec.version == "3"
+
+
+def test_a_version_is_left_to_people_where_the_policy_says_so(
+    store: SqliteStore, platform: Platform, attendant: Attendant
+) -> None:
+    serve(store, RetrainingPolicy(deploy=False))
+    run = f"run-{ask(store)}"
+    attendant.attend(NOW)
+    platform.outcomes[run] = Outcome("registered", "registered version 2", "2")
+    attendant.attend(NOW)
+    endpoint = store.get(LATE)
+    assert endpoint is not None
+    assert endpoint.spec.version == "1"
+    assert kinds(store) == [retraining.BEGUN, retraining.ENDED]
+
+
+def test_a_run_that_came_to_nothing_is_told(store: SqliteStore, platform: Platform, attendant: Attendant) -> None:
+    serve(store)
+    run = f"run-{ask(store)}"
+    attendant.attend(NOW)
+    platform.outcomes[run] = Outcome("refused", "auc_floor: too low")
+    attendant.attend(NOW)
+    assert kinds(store) == [retraining.BEGUN, retraining.FAILED]
+    assert "auc_floor" in store.retraining(LATE)["message"]
+
+
+def test_an_alarm_has_the_model_trained_anew_once(store: SqliteStore, platform: Platform, attendant: Attendant) -> None:
+    serve(store, RetrainingPolicy(on=("drift",)))
+    platform.verdicts.append(alarm())
+    for hours in range(4):
+        attendant.attend(NOW + timedelta(hours=hours))
+    ((_, wish),) = platform.begun
+    assert (wish.by, wish.reason) == (retraining.PLATFORM, "drift: temp")
+    assert attendant.alarms == {LATE: frozenset({"drift"})}
+
+
+def test_an_alarm_within_the_cool_down_waits_for_its_end(
+    store: SqliteStore, platform: Platform, attendant: Attendant
+) -> None:
+    serve(store, RetrainingPolicy(on=("drift",), cooldown_days=7))
+    run = f"run-{ask(store)}"
+    attendant.attend(NOW)
+    platform.outcomes[run] = Outcome("refused", "no")
+    attendant.attend(NOW)
+    platform.verdicts.append(alarm(NOW + timedelta(days=1)))
+    attendant.attend(NOW + timedelta(days=6))
+    assert len(platform.begun) == 1
+    attendant.attend(NOW + timedelta(days=7))
+    attendant.attend(NOW + timedelta(days=7))
+    assert [wish.by for _, wish in platform.begun] == ["ada", retraining.PLATFORM]
+
+
+def test_without_a_policy_an_alarm_is_shown_and_nothing_begun(
+    store: SqliteStore, platform: Platform, attendant: Attendant
+) -> None:
+    serve(store)
+    platform.verdicts.append(alarm())
+    attendant.attend(NOW)
+    assert attendant.alarms == {LATE: frozenset({"drift"})}
+    assert (platform.begun, store.retrainings()) == ([], [])
+
+
+def test_a_registry_that_does_not_answer_stops_no_other_wish(
+    store: SqliteStore, platform: Platform, attendant: Attendant, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve(store, RetrainingPolicy(on=("drift",)))
+    platform.silent = True
+    attendant.attend(NOW)
+    attendant.attend(NOW)
+    assert [record.message for record in caplog.records].count(f"{LATE}: retraining: the registry does not answer") == 1
+    ask(store)
+    attendant.attend(NOW)
+    assert len(platform.begun) == 1
+
+
+def test_an_endpoint_that_is_gone_has_no_wishes(store: SqliteStore, attendant: Attendant, platform: Platform) -> None:
+    serve(store)
+    ask(store)
+    present = store.get(LATE)
+    assert present is not None
+    store.remove(LATE, present.spec.generation, Event(time=NOW, generation=1, kind="deleted", text=""))
+    attendant.attend(NOW)
+    assert platform.begun == []
+    with pytest.raises(RefusedError, match="there is no endpoint flights/late"):
+        ask(store)
+
+
+def test_a_wish_that_cannot_be_read_is_answered(store: SqliteStore, attendant: Attendant) -> None:
+    serve(store)
+    store.retrain(LATE, json.dumps({"flow": "Train"}))
+    attendant.attend(NOW)
+    assert "is no wish" in store.retraining(LATE)["message"]
+
+
+def test_two_wishes_differ_by_their_time_and_one_is_always_the_same() -> None:
+    first, second = (
+        retraining.wish("train", by="ada", reason="", time=datetime(2026, 1, day, tzinfo=UTC)).model_dump_json()
+        for day in (1, 2)
+    )
+    assert digest(first) == digest(first) != digest(second)
+
+
+@pytest.mark.parametrize("given", [{"flow": "Train"}, {"reason": "x" * 300}], ids=["flow", "reason"])
+def test_what_no_resource_could_hold_is_wrong_usage(given: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=next(iter(given))):
+        retraining.wish(**{"flow": "train", "by": "ada", "reason": "", "time": datetime.now(UTC), **given})  # type: ignore[arg-type]
