@@ -1,0 +1,233 @@
+"""One look at an endpoint: what its live version was asked and answered, held against what it learned from."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlplat.clock import Clock
+from mlplat.contracts import Connection
+from mlplat.errors import RefusedError, UsageError
+from mlplat.files import write_atomic
+from mlplat.labels import Name
+from mlplat.runtime import registry, result
+from mlplat.runtime.fitting import Make
+from mlplat.runtime.monitoring import checks, performance, profile, report, source, tracked
+from mlplat.runtime.monitoring.checks import Alarm
+from mlplat.runtime.monitoring.performance import Performance
+from mlplat.runtime.monitoring.profile import Profile
+from mlplat.runtime.monitoring.shadow import regret
+from mlplat.runtime.monitoring.source import Observed
+from mlplat.runtime.result import Result
+from mlplat.runtime.split import read_time
+from mlplat.serving.model import Model, load
+from mlplat.spec.project import ProjectSpec
+
+VERSION = 1
+REPORT, PAGE = "drift.json", "drift.html"
+"""The report's files: beside the run's result, and below `monitoring` among its artifacts."""
+
+Build = Callable[[], pd.DataFrame]
+"""Gives the project's rows with features, labels and times."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a monitor was asked for."""
+
+    until: str | None = None
+    """The present; None for the clock's."""
+    rows: str | None = None
+    """Two times with `/` between them: the project's own rows of that time instead of the prediction log."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """The version that serves, and what is kept of how it came about."""
+
+    name: Name
+    version: str
+    model: Model
+    profile: Profile
+
+
+def monitor(spec: ProjectSpec, asked: Asked, build: Build, make: Make) -> Result:
+    """Look at the project's endpoint, write the report down, and return what it came to: `quiet` or `alarm`.
+
+    Raises `RefusedError` when there is no version to look at, or nothing that it was asked.
+    """
+    if spec.data.time is None:
+        raise UsageError("rows without a time cannot be monitored", hint="name the column with it: `data.time`")
+    with tempfile.TemporaryDirectory(prefix="mlplat-monitor-") as folder:
+        live = _live(Name(spec.project, spec.model), Path(folder))
+        return _look(spec, live, asked, cache(build), make)
+
+
+def _look(spec: ProjectSpec, live: Live, asked: Asked, rows: Build, make: Make) -> Result:
+    until = _until(spec, asked)
+    seen = _observed(spec, asked, live, rows, until)
+    found = checks.look(
+        live.profile, spec.monitoring, seen.features, seen.scores, seen.asked, begin=seen.begin, until=until
+    )
+    performed = _performed(spec, live, seen, rows, make, until)
+    alarms = _alarms(spec, live, seen, found, performed, until)
+    document = {
+        "version": VERSION,
+        "endpoint": str(live.name),
+        "model_version": live.version,
+        "time": until.isoformat(),
+        "source": seen.source,
+        "rows": len(seen.scores),
+        "learned": {"rows": live.profile.rows, "blocks": len(live.profile.blocks), "base": live.profile.base},
+        "rule": {"violations": spec.monitoring.violations, "windows": spec.monitoring.windows},
+        "windows": [window.described() for window in found],
+        "alarms": [alarm.described() for alarm in alarms],
+        "performance": performed.described() if performed else None,
+        "uncalibrated": [column.name for column in live.profile.columns if not column.thresholds],
+        "unwatched": list(seen.unwatched),
+    }
+    page = report.html(document, live.profile, _latest(live.profile, seen, found))
+    return _written(spec, live, document, page)
+
+
+def _until(spec: ProjectSpec, asked: Asked) -> pd.Timestamp:
+    if asked.until:
+        return read_time(asked.until, spec.data.timezone)
+    return pd.Timestamp(Clock.from_environment().now())
+
+
+def _live(name: Name, folder: Path) -> Live:
+    if not registry.is_connected():
+        raise RefusedError("there is no registry to ask what serves", hint="`mlplat run monitor` gives its address")
+    champion = registry.champion(name, folder / "champion")
+    if champion is None:
+        raise RefusedError(f"no version of {name} serves yet", hint="`mlplat deploy` puts one behind the endpoint")
+    learned = tracked.folder_of(name, champion.version, profile.FOLDER, folder)
+    if learned is None:
+        raise RefusedError(
+            f"version {champion.version} of {name} has no profile of what it learned from",
+            hint="it is older than monitoring: `mlplat run train` makes a version that has one",
+        )
+    return Live(name, champion.version, load(champion.folder, digest=champion.digest), Profile.load(learned))
+
+
+def _observed(spec: ProjectSpec, asked: Asked, live: Live, build: Build, until: pd.Timestamp) -> Observed:
+    if asked.rows:
+        begin, end = times(asked.rows, spec.data.timezone)
+        return source.from_rows(
+            spec, build(), live.model.contract, live.model.score, begin=begin, end=min(end, until), until=until
+        )
+    platform = os.environ.get("MLPLAT_PLATFORM", spec.platform)
+    connection = Connection.read(platform, os.environ.get("MLPLAT_STACK", "local"))
+    folder = connection.predictions(live.name.id)
+    if folder is None:
+        raise RefusedError(
+            f"stack `{connection.stack}` is on a cluster, which keeps no log of predictions",
+            hint="`--rows FROM TO` monitors the project's own rows of a time instead",
+        )
+    return source.from_log(spec, folder, live.model.contract, live.version, build, until=until)
+
+
+def times(text: str, zone: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Read two times with `/` between them. Raises `UsageError`."""
+    first, _, last = text.partition("/")
+    if not last:
+        raise UsageError(f"`{text}` is not two times", hint="write them as 2013-06-01/2013-08-01 (ISO 8601)")
+    begin, end = read_time(first, zone), read_time(last, zone)
+    if begin >= end:
+        raise UsageError(f"`{text}` ends before it begins", hint="write the earlier time first")
+    return begin, end
+
+
+def _performed(
+    spec: ProjectSpec, live: Live, seen: Observed, build: Build, make: Make, until: pd.Timestamp
+) -> Performance | None:
+    if seen.outcomes is None:
+        return None
+    performed = performance.measure(live.profile, spec.monitoring, seen.outcomes, until)
+    if not spec.monitoring.shadow or performed.unjudged or performed.start is None or performed.end is None:
+        return performed
+    measured, why = regret(spec, live.model, build(), make, start=performed.start, end=performed.end, until=until)
+    if measured is None:
+        return replace(performed, unjudged=f"the shadow: {why}")
+    return replace(performed, measures={**performed.measures, "regret": measured})
+
+
+def _alarms(
+    spec: ProjectSpec,
+    live: Live,
+    seen: Observed,
+    windows: list[checks.Window],
+    performed: Performance | None,
+    until: pd.Timestamp,
+) -> list[Alarm]:
+    found = checks.alarms(windows, spec.monitoring)
+    if performed:
+        found += performance.alarms(performed, spec.monitoring, live.profile.base)
+    if seen.is_live:
+        found += checks.freshness(seen.asked.max(), until, spec.monitoring)
+    return found
+
+
+def _latest(learned: Profile, seen: Observed, windows: list[checks.Window]) -> dict[str, np.ndarray]:
+    """Return the counts of the latest judged window's columns, for a picture beside the profile's."""
+    judged = [window for window in windows if window.columns]
+    if not judged:
+        return {}
+    rows = ((seen.asked >= judged[-1].start) & (seen.asked < judged[-1].end)).to_numpy()
+    part = seen.features[rows]
+    return {column.name: column.cells.count(part[column.name]) for column in learned.columns if column.name in part}
+
+
+def verdict(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a report that a controller acts on: small enough for a tag."""
+    short = ("start", "end", "rows", "violated", "columns")
+    latest = document["windows"][-document["rule"]["windows"] :]
+    return {
+        **{name: document[name] for name in ("version", "endpoint", "model_version", "time")},
+        "windows": [{name: window[name] for name in short} for window in latest],
+        "alarms": document["alarms"],
+    }
+
+
+def _written(spec: ProjectSpec, live: Live, document: dict[str, Any], page: str) -> Result:
+    """Write the report beside the run's result and into the registry's server."""
+    files = {REPORT: json.dumps(document, indent=1) + "\n", PAGE: page}
+    if path := os.environ.get(result.VARIABLE):
+        for name, text in files.items():
+            write_atomic(Path(path).parent / name, text)
+    measures = (document["performance"] or {}).get("measures", {})
+    alarms = document["alarms"]
+    tags = {
+        "mlplat.kind": "monitor",
+        "mlplat.project": spec.project,
+        "mlplat.endpoint": str(live.name),
+        "mlplat.monitored_version": live.version,
+        "mlplat.verdict": json.dumps(verdict(document)),
+    }
+    figures = {f"{name}{end}": values[key] for name, values in measures.items() for key, end in _ENDS}
+    run = tracked.note(live.name, tags, {"alarms": float(len(alarms)), **figures}, files, profile.FOLDER)
+    message = "; ".join(f"{alarm['kind']}: {alarm['message']}" for alarm in alarms)
+    judged = sum(window["judged"] for window in document["windows"])
+    return Result(
+        status="alarm" if alarms else "quiet",
+        step="start",
+        message=message or f"nothing is over its threshold in {judged} windows of {document['source']}",
+        model=str(live.name),
+        version=live.version,
+        digest=live.model.digest,
+        run_id=run,
+        metrics=measures,
+    )
+
+
+_ENDS = (("value", ""), ("low", "_low"), ("high", "_high"))
