@@ -38,6 +38,7 @@ def describe_gate(report: Values) -> list[str]:
         f"gate: {'passed' if report.get('passed') else 'refused'}, {passed} of {len(rules)} rules{_window(report)}"
     ]
     lines.append(f"  against {_champion(report.get('champion'))}")
+    lines += _looks(report.get("holdout") or {})
     return lines + [f"  {'passed' if rule.get('passed') else 'FAILED'}  {describe_rule(rule)}" for rule in rules]
 
 
@@ -64,6 +65,14 @@ def _window(report: Values) -> str:
     if not window:
         return ""
     return f", on {window.get('rows'):,} rows from {window.get('start')} to {window.get('end')}"
+
+
+def _looks(holdout: Values) -> list[str]:
+    look = holdout.get("look", 1)
+    if look == 1:
+        return []
+    told = ", ".join(f"{use['verdict']} {use['at'][:10]}" for use in holdout.get("ledger", [])[-3:])
+    return [f"  model {look} that these rows judge, at {holdout['confidence']:.4g} confidence; before it: {told}"]
 
 
 def _champion(champion: Values | None) -> str:

@@ -66,6 +66,17 @@ def test_the_first_model_is_judged_against_its_baseline() -> None:
     ]
 
 
+def test_a_further_look_at_the_same_rows_is_said_with_what_it_needs_and_what_came_before() -> None:
+    ledger = [{"at": f"2013-07-0{day}T08:00:00.000+00:00", "verdict": "refused"} for day in (1, 2, 3, 4)]
+    holdout = {**REPORT["holdout"], "uses": 6, "look": 5, "confidence": 0.998, "ledger": ledger}
+    told = result.describe_gate({**REPORT, "holdout": holdout})
+    assert told[2] == (
+        "  model 5 that these rows judge, at 0.998 confidence; before it: "
+        "refused 2013-07-02, refused 2013-07-03, refused 2013-07-04"
+    )
+    assert len(told) == 1 + len(result.describe_gate(REPORT))
+
+
 def test_a_logged_value_and_its_ends_are_one_metric() -> None:
     logged = {"auc": 0.7, "auc_low": 0.6, "auc_high": 0.8, "rows_low": 1.0}
     assert result.with_intervals(logged) == {"auc": {"value": 0.7, "low": 0.6, "high": 0.8}, "rows_low": 1.0}

@@ -12,42 +12,86 @@ from numpy.typing import NDArray
 
 from mlplat.errors import RefusedError
 from mlplat.labels import Name
-from mlplat.runtime import bundles, gate, registry
+from mlplat.runtime import bundles, gate, ledger, registry
+from mlplat.runtime.gate import adversarial, cost, floors
 from mlplat.runtime.split import Split
 from mlplat.runtime.steps.preparation import Prepared
 from mlplat.runtime.steps.training import Trained
 from mlplat.spec.project import ProjectSpec
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 
 def judge(spec: ProjectSpec, prepared: Prepared, trained: Trained) -> dict[str, Any]:
     """Judge the bundle, loaded as a server loads it, against the champion on the same rows; return the report.
 
-    Raises `RefusedError` when the champion has learned from the hold-out.
+    Raises `RefusedError` when the challenger or the champion has learned from the hold-out.
     """
     from mlplat.serving.model import load
 
+    refuse_leak(prepared.split, timed=spec.data.time is not None)
     name = Name(spec.project, spec.model)
-    rows, labels = prepared.features.iloc[prepared.split.holdout], prepared.labels[prepared.split.holdout]
-    holdout = gate.Holdout(labels, _blocks(prepared), float(prepared.labels[prepared.split.train].mean()))
+    uses = ledger.read(name, prepared.window_hash)
+    rows = prepared.features.iloc[prepared.split.holdout]
     with tempfile.TemporaryDirectory(prefix="mlplat-judge-") as folder:
         champion = registry.champion(name, Path(folder, "champion")) if registry.is_connected() else None
         if champion:
             refuse_seen(prepared.split, champion)
-        scores = load(bundles.unpack(trained.packed, Path(folder, "challenger")), digest=trained.digest).score(rows)
+        model = load(bundles.unpack(trained.packed, Path(folder, "challenger")), digest=trained.digest)
+        scores, spent = model.score(rows), cost.measure(model, rows)
         theirs = load(champion.folder, digest=champion.digest).score(rows) if champion else None
-    verdict = gate.judge(spec, holdout, scores, theirs).with_rule(gate.format_rule(spec, trained.served))
-    uses = registry.uses_of(name, prepared.window_hash) if registry.is_connected() else 0
+    look = gate.Look(uses.look(trained.digest), spec.gate.confidence)
+    verdict = gate.judge(
+        spec,
+        _holdout(spec, prepared),
+        scores,
+        theirs,
+        look=look.number,
+        threshold=trained.threshold,
+        seeds=_seeds(spec, trained),
+    ).with_rules(*gate.format_rule(spec, trained.served), *cost.rules(spent, spec.gate.budget))
     return {
         "version": REPORT_VERSION,
         "digest": trained.digest,
         "model": str(name),
         **verdict.described(),
         "served": trained.served.described(),
+        "latency": spent.described(),
+        "adversarial": adversarial.told_apart(prepared.features.iloc[prepared.split.train], rows),
         "champion": {"version": champion.version, "digest": champion.digest} if champion else None,
-        "holdout": {**_window(prepared), "rows": len(rows), "hash": prepared.holdout_hash, "uses": uses + 1},
+        "holdout": {
+            **_window(prepared),
+            "rows": len(rows),
+            "hash": prepared.holdout_hash,
+            "uses": len(uses.uses) + 1,
+            "look": look.number,
+            "confidence": round(look.needed, 6),
+            "ledger": uses.described(),
+        },
     }
+
+
+def refuse_leak(made: Split, *, timed: bool) -> None:
+    """Raise `RefusedError` when rows that judge were learned from, or were known before learning had ended."""
+    learned = np.concatenate([made.train, made.calibration])
+    if len(both := np.intersect1d(learned, made.holdout)):
+        raise RefusedError(
+            f"{len(both)} rows of the hold-out are learned from as well: the model would be judged on what it knows",
+            hint="`split.by_time` and `split.without_time` of mlplat.runtime divide rows so that none is in two blocks",
+        )
+    if not timed:
+        return
+    if made.learned_until is None or made.judged_from is None:
+        raise RefusedError(
+            "rows have a time and are not divided by it: a random split tells a model what it will be asked",
+            hint="divide them with `split.by_time` of mlplat.runtime",
+        )
+    if pd.Timestamp(made.learned_until) >= pd.Timestamp(made.judged_from):
+        raise RefusedError(
+            f"labels known by {made.learned_until} are learned from, and the hold-out's first prediction is asked for "
+            f"on {made.judged_from}",
+            hint="leave the label horizon between them, as `split.by_time` of mlplat.runtime does",
+        )
 
 
 def refuse_seen(made: Split, champion: registry.Champion) -> None:
@@ -62,8 +106,18 @@ def refuse_seen(made: Split, champion: registry.Champion) -> None:
         )
 
 
-def _blocks(prepared: Prepared) -> NDArray[np.int64]:
-    return np.unique(prepared.blocks[prepared.split.holdout], return_inverse=True)[1].astype(np.int64)
+def _holdout(spec: ProjectSpec, prepared: Prepared) -> gate.Holdout:
+    train, judged = prepared.split.train, prepared.split.holdout
+    labels, column = prepared.labels, spec.gate.climatology
+    values = (prepared.named[column].iloc[part] for part in (train, judged)) if column else ()
+    blocks: NDArray[np.int64] = np.unique(prepared.blocks[judged], return_inverse=True)[1].astype(np.int64)
+    prior = floors.climatology(labels[train], *values)
+    columns = prepared.named.iloc[judged] if spec.gate.named else pd.DataFrame()
+    return gate.Holdout(labels[judged], blocks, prior, columns)
+
+
+def _seeds(spec: ProjectSpec, trained: Trained) -> gate.Seeds | None:
+    return None if trained.seed_spread is None else gate.Seeds(trained.seed_spread, spec.search.seeds)
 
 
 def _window(prepared: Prepared) -> dict[str, str | None]:

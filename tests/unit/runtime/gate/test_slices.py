@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlplat.runtime.gate.slices import Compared, Slice, _shared, rule
+from mlplat.runtime.metrics import Floats, Integers
+
+DAYS, PER_DAY = 28, 120
+BLOCKS: Integers = np.repeat(np.arange(DAYS), PER_DAY)
+NAMES = [f"carrier {number}" for number in range(10)]
+
+
+def drawn(seed: int, noise: float = 0.2) -> tuple[pd.DataFrame, Floats, Floats, Floats]:
+    source = np.random.default_rng(seed)
+    rows = len(BLOCKS)
+    signal = source.normal(0, 1.2, rows)
+    labels = (source.random(rows) < 1 / (1 + np.exp(1 - signal))).astype(np.float64)
+    columns = pd.DataFrame({"carrier": source.choice(NAMES, rows)})
+    return columns, labels, *(signal + source.normal(0, noise, rows) for _ in range(2))  # type: ignore[return-value]
+
+
+def slices(
+    columns: pd.DataFrame, labels: Floats, scores: Floats, champion: Floats | None, fewest: int = 100
+) -> list[Slice]:
+    return Compared("binary", 0.01, 0.95, fewest).slices(columns, labels, BLOCKS, scores, champion)
+
+
+def test_a_slice_on_which_a_model_guesses_is_found_among_ten_and_no_other() -> None:
+    columns, labels, ours, theirs = drawn(0)
+    lost = (columns["carrier"] == "carrier 3").to_numpy()
+    ours = np.where(lost, np.random.default_rng(1).normal(0, 1, len(ours)), ours)
+    found = slices(columns, labels, ours, theirs)
+    (refused,) = rule(found, confidence=0.95, margin=0.01)
+    assert not refused.passed
+    assert refused.measured == "1 of 10"
+    assert "the clearest is carrier carrier 3" in refused.detail
+    assert [each.value for each in found if (each.chance or 0) < 0.05] == ["carrier 3"]
+
+
+def test_equal_models_have_slices_that_look_worse_and_are_rarely_refused_for_one() -> None:
+    """Twelve pairs of equal models with ten slices each."""
+    refused = lower = 0
+    for seed in range(12):
+        found = slices(*drawn(seed, noise=0.4))
+        lower += any(each.gain is not None and each.gain.value < -0.02 for each in found)
+        refused += not all(each.passed for each in rule(found, confidence=0.95, margin=0.01))
+    assert lower >= 8
+    assert refused <= 1
+
+
+def test_chances_are_shared_by_holms_rule() -> None:
+    found = [Slice("c", str(place), 1, chance=chance) for place, chance in enumerate([0.03, 0.01, 0.5, 0.02])]
+    assert [each.chance for each in _shared([*found, Slice("c", "small", 1, "few")])] == [
+        pytest.approx(0.06),
+        pytest.approx(0.04),
+        pytest.approx(0.5),
+        pytest.approx(0.06),
+        None,
+    ]
+
+
+def test_small_slices_are_listed_with_the_reason_and_judge_nothing() -> None:
+    columns, labels, ours, theirs = drawn(2)
+    columns.loc[:30, "carrier"] = "rare"
+    columns.loc[BLOCKS < 5, "carrier"] = "new"
+    found = {each.value: each for each in slices(columns, labels, -ours, theirs)}
+    assert found["new"].left_out == "5 days or groups, and 10 are needed"
+    assert found["carrier 1"].left_out == ""
+    assert {each.value for each in found.values() if each.chance is None} == {"new"}
+
+
+def test_without_a_champion_slices_are_a_report_only() -> None:
+    columns, labels, ours, _ = drawn(3)
+    found = slices(columns, labels, ours, None)
+    assert len(found) == 10
+    assert all(each.score is not None and each.gain is None for each in found)
+    assert list(rule(found, confidence=0.95, margin=0.01)) == []
+    assert found[0].described()["score"]["low"] > 0.5
+
+
+def test_a_regression_is_compared_by_its_error() -> None:
+    source = np.random.default_rng(0)
+    truth = source.normal(0, 1, len(BLOCKS))
+    columns = pd.DataFrame({"size": source.normal(0, 1, len(BLOCKS))})
+    worst = (columns["size"] > columns["size"].quantile(0.75)).to_numpy()
+    labels = truth + source.normal(0, 0.5, len(truth))
+    ours = truth + worst * source.normal(0, 0.5, len(truth))
+    found = Compared("regression", 0.01, 0.95, 100).slices(columns, labels, BLOCKS, ours, truth)
+    assert len(found) == 4, "a number's many values are its quarters"
+    assert sum((each.chance or 0) < 0.05 for each in found) == 1
