@@ -79,6 +79,11 @@ def writing(folder: Path) -> Iterator[None]:
         raise StateError(f"{place}: cannot be written: {error.strerror or error}", hint=hint) from error
 
 
+def hide_from_git(folder: Path) -> None:
+    """Keep a folder out of the repository that it lies in, whatever that repository's own rules say."""
+    write_if_changed(folder / ".gitignore", "*\n")
+
+
 def write_if_changed(path: Path, content: str | bytes, *, mode: int = 0o644) -> bool:
     """Write `content` unless it is there already; tell whether anything was written."""
     data = content.encode() if isinstance(content, str) else content

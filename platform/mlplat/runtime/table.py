@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +12,23 @@ from mlplat.errors import UsageError
 from mlplat.spec.project import ProjectSpec
 
 TWO = 2
+ENCODING = "utf-8-sig"
 SEEN = 100
 """Rows looked at for lists and maps, which a Parquet column holds in all of its rows or in none."""
 _OFFSET = r"(?:Z|[+-]\d\d(?::?\d\d)?)$"
 
 
-def read(path: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file. Raises `UsageError` naming it when it cannot be read."""
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _csv, ".parquet": _parquet}
+def read(path: Path, texts: Collection[str] = ()) -> pd.DataFrame:
+    """Read a CSV or Parquet file; of a CSV file, some columns as texts whatever they look like.
+
+    Raises `UsageError` naming it when it cannot be read.
+    """
+    readers: dict[str, Callable[[Path, Collection[str]], pd.DataFrame]] = {".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UsageError(f"{path}: `{path.suffix}` files are not supported", hint="convert it to CSV or Parquet")
     try:
-        frame = reader(path)
+        frame = reader(path, texts)
     except FileNotFoundError as error:
         raise UsageError(f"there is no data file {path}", hint="`data.source` of mlplat.yaml names it") from error
     except (OSError, ValueError) as error:
@@ -34,13 +38,51 @@ def read(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _csv(path: Path) -> pd.DataFrame:
+def _csv(path: Path, texts: Collection[str]) -> pd.DataFrame:
     # Read as a whole: in parts, a column of numbers and texts would hold both, by where the parts were cut.
-    return pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
+    return pd.read_csv(path, encoding=ENCODING, low_memory=False, dtype=dict.fromkeys(texts, "str"))
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def _parquet(path: Path, _texts: Collection[str]) -> pd.DataFrame:
     return pd.read_parquet(path)
+
+
+def kinds(frame: pd.DataFrame) -> dict[str, str]:
+    """Return what each column of a part of a CSV file looks like: a type, `flags` with nulls, or `nothing`."""
+    return {str(name): _kind(frame[name]) for name in frame.columns}
+
+
+def _kind(values: pd.Series) -> str:
+    if values.isna().all():
+        return "nothing"
+    if values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) == "boolean":
+        return "flags"
+    return str(values.dtype)
+
+
+def whole_types(parts: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Return the type that each column has when all parts are read as one, from what it looks like in each."""
+    return {name: _whole_type({part[name] for part in parts}) for name in parts[0]}
+
+
+def _whole_type(seen: set[str]) -> str:
+    real = seen - {"nothing"}
+    if real == {"bool"} == seen:
+        return "bool"
+    if real and real <= {"bool", "flags"}:
+        return "boolean"
+    if real == {"int64"} == seen:
+        return "int64"
+    return "float64" if real <= {"int64", "float64"} else "str"
+
+
+def texts_of(parts: Sequence[dict[str, str]]) -> list[str]:
+    """Return the columns that are texts in one part and something else in another."""
+    return [
+        name
+        for name, kind in (whole_types(parts) if len(parts) > 1 else {}).items()
+        if kind == "str" and len({part[name] for part in parts} - {"nothing"}) > 1
+    ]
 
 
 def prepare(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
@@ -52,8 +94,8 @@ def prepare(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
     _refuse_missing(frame, spec)
     made = frame.dropna(subset=[data.target]).copy()
     if made.empty:
-        raise UsageError(f"{data.source}: the target `{data.target}` is missing in every row")
-    for name in _times(spec):
+        raise UsageError(f"{data.origin}: the target `{data.target}` is missing in every row")
+    for name in times(spec):
         # Of an hour that comes twice, a prediction counts as asked in the first, a value as known in the second.
         made[name] = _as_time(made[name], data.timezone, first=name == data.time)
     for name in filter(None, [data.time, data.label_time, data.group]):
@@ -96,7 +138,8 @@ def _holds_groups(values: pd.Series) -> bool:
     return any(isinstance(value, list | dict | set | np.ndarray) for value in values.head(SEEN))
 
 
-def _times(spec: ProjectSpec) -> list[str]:
+def times(spec: ProjectSpec) -> list[str]:
+    """Return the columns that hold times, sorted."""
     data = spec.data
     named = [data.time, data.label_time, *(group.known for group in data.features.values())]
     return sorted({name for name in named if name})
@@ -104,11 +147,11 @@ def _times(spec: ProjectSpec) -> list[str]:
 
 def _refuse_missing(frame: pd.DataFrame, spec: ProjectSpec) -> None:
     data = spec.data
-    named = [data.target, *_times(spec), *([data.group] if data.group else [])]
+    named = [data.target, *times(spec), *([data.group] if data.group else []), *data.keys]
     named += [column for group in data.features.values() for column in group.columns]
     if absent := [name for name in named if name not in frame.columns]:
         shown = ", ".join(map(str, frame.columns[:12]))
-        raise UsageError(f"{data.source}: has no column `{absent[0]}`", hint=f"its columns are {shown}")
+        raise UsageError(f"{data.origin}: has no column `{absent[0]}`", hint=f"its columns are {shown}")
 
 
 def _as_time(values: pd.Series, zone: str, *, first: bool) -> pd.Series:
@@ -169,5 +212,13 @@ def feature_names(frame: pd.DataFrame, spec: ProjectSpec) -> list[str]:
     data = spec.data
     if data.features:
         return [column for group in data.features.values() for column in group.columns]
-    taken = {data.target, data.group, *_times(spec), *data.refused}
+    taken = {data.target, data.group, *times(spec), *data.refused, *data.keys}
     return [str(name) for name in frame.columns if name not in taken]
+
+
+def named_columns(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
+    """Return the columns that the project's gate names, features or not. Raises `UsageError` for one that is absent."""
+    if absent := [name for name in spec.gate.named if name not in frame.columns]:
+        shown = ", ".join(map(str, frame.columns[:12]))
+        raise UsageError(f"gate: the rows have no column `{absent[0]}`", hint=f"their columns are {shown}")
+    return frame[list(spec.gate.named)]

@@ -258,5 +258,10 @@ def _hash(column: Column, value: Any, key: bytes) -> str | None:
         return None
     # A whole number is one whether its column may be null, and is float64 therefore, or not.
     words = {"long": int, "boolean": bool, "double": float, "string": str}
-    written = f"{column.name}\0{words[column.type](value)!s}"
-    return hmac.new(key, written.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:HASH_DIGITS]
+    return hash_text(column.name, str(words[column.type](value)), key)
+
+
+def hash_text(column: str, text: str, key: bytes) -> str:
+    """Return the hash of a column's value, which is written as Python writes a value of the column's type."""
+    written = f"{column}\0{text}".encode("utf-8", "surrogatepass")
+    return hmac.new(key, written, hashlib.sha256).hexdigest()[:HASH_DIGITS]

@@ -5,7 +5,9 @@ import pandera.pandas as pa
 import pytest
 
 from mlplat.errors import RefusedError
-from mlplat.runtime.validation import validate
+from mlplat.runtime import record
+from mlplat.runtime.validation import REASON, validate
+from mlplat.spec.sources import BadRowsSpec
 
 SCHEMA = pa.DataFrameSchema(
     {
@@ -45,3 +47,30 @@ def test_a_missing_column_and_a_rule_for_the_whole_table_name_no_row() -> None:
         "  table: column_in_dataframe: 1 times ('hour')",
         "  table: few rows: 1 times (False)",
     ]
+
+
+QUARANTINE = BadRowsSpec(policy="quarantine", max_share=0.3)
+
+
+def test_bad_rows_are_set_aside_with_their_reasons_and_counted() -> None:
+    frame = pd.DataFrame({"hour": [1, 24, 3, 99, 5, 6, 7, 8], "carrier": ["AA", "ZZ", "B6", "AA", *["AA"] * 4]})
+    with record.recording() as noted:
+        good = validate(frame, SCHEMA, "flights", bad_rows=QUARANTINE)
+    assert good["hour"].tolist() == [1, 3, 5, 6, 7, 8]
+    (table, bad), *none = noted.quarantine
+    assert (table, none) == ("flights", [])
+    assert dict(zip(bad["hour"], bad[REASON], strict=True)) == {
+        24: "hour: in_range(0, 23); carrier: isin(['AA', 'B6'])",
+        99: "hour: in_range(0, 23)",
+    }
+    assert noted.tables == [{"name": "flights", "rows": 8, "quarantined": 2}]
+
+
+@pytest.mark.parametrize(
+    ("hours", "why"),
+    [([1, 24, 99], "2 of 3 rows are bad"), ([1] * 100, "few rows")],
+    ids=["more than may be", "the table as a whole"],
+)
+def test_what_cannot_be_set_aside_is_refused_all_the_same(hours: list[int], why: str) -> None:
+    with pytest.raises(RefusedError, match=why):
+        validate(pd.DataFrame({"hour": hours, "carrier": "AA"}), SCHEMA, "flights", bad_rows=QUARANTINE)

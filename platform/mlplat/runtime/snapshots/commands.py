@@ -1,0 +1,74 @@
+"""What `mlplat data` asks of a project's own environment: one request, one answer, both JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mlplat.clock import Clock
+from mlplat.errors import UsageError
+from mlplat.runtime.snapshots import erasure, holders
+from mlplat.runtime.snapshots.difference import difference
+from mlplat.runtime.snapshots.holders import Holder
+from mlplat.runtime.snapshots.place import Place
+from mlplat.runtime.snapshots.store import Snapshot, Snapshots
+from mlplat.runtime.snapshots.tombstones import Tombstones
+
+Request = Mapping[str, Any]
+
+
+def answer(project: Path, request: Request) -> Any:
+    """Answer a request, whose `verb` says what for. Raises `MlplatError`."""
+    verbs: dict[str, Callable[[Path, Request], Any]] = {"list": _list, "show": _show, "diff": _diff, "erase": _erase}
+    return verbs[request["verb"]](project, request)
+
+
+def _list(project: Path, _request: Request) -> list[dict[str, Any]]:
+    store = Snapshots(Place.of(project))
+    return [_described(store, each) for each in store.all()]
+
+
+def _show(project: Path, request: Request) -> dict[str, Any]:
+    store = Snapshots(Place.of(project))
+    found = store.find(request["snapshot"]) if request["snapshot"] else next(iter(store.all()), None)
+    if found is None:
+        raise UsageError("there are no snapshots yet", hint="`mlplat run train` keeps what it learns from as one")
+    return _described(store, found)
+
+
+def _described(store: Snapshots, found: Snapshot) -> dict[str, Any]:
+    return {**asdict(found), "kept": store.has_rows(found)}
+
+
+def _diff(project: Path, request: Request) -> dict[str, Any]:
+    store = Snapshots(Place.of(project))
+    before, after = (store.find(request[name]) for name in ("before", "after"))
+    return difference(before, store.rows(before), after, store.rows(after))
+
+
+def _erase(project: Path, request: Request) -> dict[str, Any]:
+    """Erase, or say what would be."""
+    column, value, place = request["column"], request["value"], Place.of(project)
+    found = _holders(project, request)
+    if not request["dry_run"]:
+        made = erasure.erase(
+            found,
+            Tombstones(place),
+            column,
+            value,
+            reason=request["reason"],
+            now=Clock.from_environment().now(),
+            versions=request["versions"],
+            unreached=request["unreached"],
+        )
+        return asdict(made)
+    held = erasure.plan(found, column, value)
+    models = erasure.seen_by(held, request["versions"], Snapshots(place))
+    return {"column": column, "held": [asdict(each) for each in held], "models": models}
+
+
+def _holders(project: Path, request: Request) -> list[Holder]:
+    log, key = (Path(request[name]) if request[name] else None for name in ("log", "log_key"))
+    return holders.of(project, request["project"], log=log, log_key=key)

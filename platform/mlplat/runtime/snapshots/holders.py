@@ -1,0 +1,196 @@
+"""Who holds rows of an entity, and how each is rid of them.
+
+A holder names its items and how many of an entity's rows each holds, and erases them from one item at a time. To erase
+twice is to erase once: what an interrupted erasure has done already is found done. A new kind of place is one class
+here and one line in `of`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlplat.files import write_atomic
+from mlplat.runtime.hashing import hash_rows
+from mlplat.runtime.snapshots.place import Place
+from mlplat.runtime.snapshots.store import Snapshots, pack, rows_of, unpack
+from mlplat.runtime.snapshots.tombstones import Held, of_entity
+from mlplat.runtime.sources.files import FETCHED
+
+QUARANTINE = "quarantine"
+
+
+class Holder(Protocol):
+    """A kind of place in which an entity's rows may lie."""
+
+    name: str
+
+    def find(self, column: str, value: str) -> Iterable[Held]:
+        """Yield the items that hold rows whose `column` is `value`."""
+
+    def erase(self, held: Held, column: str, value: str) -> str | None:
+        """Erase them from one item; return the content hash of what is left, or None where nothing is."""
+
+
+class InSnapshots:
+    """Training sets: each becomes one of another hash, and both records say so."""
+
+    name = "snapshot"
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self.snapshots = snapshots
+
+    def find(self, column: str, value: str) -> Iterable[Held]:
+        """Yield the snapshots that hold rows of an entity."""
+        for each in self.snapshots.all():
+            if column in each.columns and self.snapshots.has_rows(each):
+                count = int(of_entity(self.snapshots.rows(each)[column], value).sum())
+                if count:
+                    yield Held(self.name, each.name, count, each.hash)
+
+    def erase(self, held: Held, column: str, value: str) -> str | None:
+        """Put what is left beside it, then let both say so, and remove the old rows last."""
+        found = next(each for each in self.snapshots.all() if each.hash == held.before)
+        if not self.snapshots.has_rows(found):
+            return found.replaced_by
+        rows = self.snapshots.rows(found)
+        left = unpack(pack(rows[~of_entity(rows[column], value)].reset_index(drop=True)))
+        made = replace(found, hash=hash_rows(left), rows=len(left), replaced_by=None)
+        # The figures are those of the rows that are gone.
+        made = replace(made, facts={**found.facts, "quality": {}})
+        place = self.snapshots.place
+        if not place.has(rows_of(made)):
+            self.snapshots.write(made)
+            place.write(rows_of(made), pack(left))
+        self.snapshots.write(replace(found, replaced_by=made.hash, facts={**found.facts, "quality": {}}))
+        place.remove(rows_of(found))
+        return made.hash
+
+
+class InQuarantine:
+    """Rows that were set aside."""
+
+    name = "quarantine"
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def find(self, column: str, value: str) -> Iterable[Held]:
+        """Yield the files that hold rows of an entity."""
+        for name in self.place.names(QUARANTINE):
+            content = self.place.read(name)
+            rows = unpack(content)
+            count = int(of_entity(rows[column], value).sum()) if column in rows.columns else 0
+            if count:
+                yield Held(self.name, name, count, _hash(content))
+
+    def erase(self, held: Held, column: str, value: str) -> str | None:
+        """Write the file again without them."""
+        if not self.place.has(held.item):
+            return None
+        rows = unpack(self.place.read(held.item))
+        left = pack(rows[~of_entity(rows[column], value)].reset_index(drop=True))
+        self.place.write(held.item, left)
+        return _hash(left)
+
+
+class InPredictionLog:
+    """Parts of the prediction logs of a project's endpoints on this computer, whose columns may be hashed."""
+
+    name = "prediction log"
+
+    def __init__(self, folder: Path, project: str, key: Path | None) -> None:
+        self.folder, self.project, self.key = folder, project, key
+
+    def find(self, column: str, value: str) -> Iterable[Held]:
+        """Yield the parts that hold rows of an entity."""
+        for path in sorted(self.folder.glob(f"{self.project}.*/**/[!.]*.parquet")):
+            rows = self._mask(path, column, value)
+            if rows is not None and (count := int(rows.sum())):
+                yield Held(self.name, str(path.relative_to(self.folder)), count, _hash(path.read_bytes()))
+
+    def erase(self, held: Held, column: str, value: str) -> str | None:
+        """Write the part again without them, as old as it was: its age says how long it is kept."""
+        from pyarrow import BufferOutputStream, array, parquet
+
+        path = self.folder / held.item
+        if (mask := self._mask(path, column, value)) is None:
+            return None
+        if not mask.any():
+            return _hash(path.read_bytes())
+        stat = path.stat()
+        left = parquet.ParquetFile(path).read().filter(array(~mask))
+        if not left.num_rows:
+            path.unlink()
+            return None
+        stream = BufferOutputStream()
+        parquet.write_table(left, stream, compression="zstd")
+        content = stream.getvalue().to_pybytes()
+        write_atomic(path, content, mode=stat.st_mode & 0o777)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        return _hash(content)
+
+    def _mask(self, path: Path, column: str, value: str) -> Any:
+        """Return which rows of a part are the entity's; None where it does not say, or is gone."""
+        from pyarrow import parquet
+
+        from mlplat.serving import parts
+
+        try:
+            names = parquet.read_schema(path).names
+        except FileNotFoundError:  # too old meanwhile
+            return None
+        if (plain := f"input_{column}") in names:
+            return of_entity(parquet.read_table(path, columns=[plain]).to_pandas()[plain], value).to_numpy()
+        if (hashed := f"hash_{column}") in names and self.key and self.key.exists():
+            key = parts.read_key(self.key)
+            wanted = [parts.hash_text(column, text, key) for text in _spelled(value)]
+            return parquet.read_table(path, columns=[hashed]).to_pandas()[hashed].isin(wanted).to_numpy()
+        return None
+
+
+class InFetched:
+    """What was brought from a source: removed whole, since it is brought again, and then without erased rows."""
+
+    name = "fetched"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, column: str, value: str) -> Iterable[Held]:
+        """Yield the files that hold rows of an entity."""
+        from mlplat.runtime import table
+
+        for path in sorted(path for suffix in ("csv", "parquet") for path in self.folder.rglob(f"[!.]*.{suffix}")):
+            rows = table.read(path)
+            count = int(of_entity(rows[column], value).sum()) if column in rows.columns else 0
+            if count:
+                yield Held(self.name, str(path.relative_to(self.folder)), count, _hash(path.read_bytes()))
+
+    def erase(self, held: Held, column: str, value: str) -> str | None:  # noqa: ARG002 - all holders are asked alike
+        """Remove the file."""
+        (self.folder / held.item).unlink(missing_ok=True)
+        return None
+
+
+def of(project: Path, name: str, *, log: Path | None, log_key: Path | None) -> list[Holder]:
+    """Return everything that holds rows of a project; `log` is where its platform's prediction logs lie."""
+    place = Place.of(project)
+    found: list[Holder] = [InSnapshots(Snapshots(place)), InQuarantine(place), InFetched(project / FETCHED)]
+    return [*found, InPredictionLog(log, name, log_key)] if log else found
+
+
+def _spelled(value: str) -> set[str]:
+    """Return a value as the log hashes it in a column of any type: 7 is `7.0` where numbers may have fractions."""
+    try:
+        return {value, str(float(value))}
+    except ValueError:
+        return {value}
+
+
+def _hash(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlplat.runtime import table
+from mlplat.runtime.sources import files, reading, sampling
+from mlplat.runtime.steps import preparation
+from mlplat.spec.project import ProjectSpec
+
+MakeSpec = Callable[..., ProjectSpec]
+
+
+def rows(count: int) -> pd.DataFrame:
+    source = np.random.default_rng(count)
+    at = pd.Timestamp("2013-01-01") + pd.to_timedelta(source.integers(0, 40, count), unit="h")
+    return pd.DataFrame(
+        {
+            "at": at.astype(str),
+            "code": ["007"] * (count // 2) + ["x"] * (count - count // 2),
+            "number": np.where(np.arange(count) < count // 2, 1.0, source.normal(size=count)),
+            "flag": pd.array(source.random(count) < 0.5, dtype="boolean"),
+            "empty": np.nan,
+            "y": np.where(source.random(count) < 0.1, np.nan, source.integers(0, 2, count)),
+        }
+    ).astype({"flag": object})
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_sample_of_what_is_larger_than_memory_is_that_of_the_whole(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, parts: int
+) -> None:
+    frame = rows(300)
+    frame.loc[5, "flag"] = None
+    for number, part in enumerate(np.array_split(np.arange(len(frame)), parts)):
+        path, chosen = tmp_path / f"{number}{suffix}", frame.iloc[part]
+        chosen.to_csv(path, index=False) if suffix == ".csv" else chosen.to_parquet(path, index=False)
+    monkeypatch.setattr(sampling, "BATCH", 37)
+    spec = make_spec()
+    units = files.local(f"*{suffix}", tmp_path)
+    whole = preparation._sampled(table.prepare(reading.read(units), spec), 50, "at")
+    taken = table.prepare(sampling.take(units, spec.data, 50), spec)
+    # Whether there are nulls, a sample may not know.
+    pd.testing.assert_frame_equal(taken.astype({"flag": "boolean"}), whole.astype({"flag": "boolean"}))
+
+
+@settings(max_examples=25)
+@given(parts=st.lists(st.lists(st.sampled_from(["1", "2.5", "x", "", "True"]), min_size=1, max_size=4), min_size=1))
+def test_a_column_has_one_type_however_its_file_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[list[str]]
+) -> None:
+    folder = tmp_path_factory.mktemp("parts")
+    cells = [cell for part in parts for cell in part]
+    (folder / "whole.csv").write_text("a,b\n" + "".join(f"{cell},1\n" for cell in cells))
+    for number, part in enumerate(parts):
+        (folder / f"{number:03}.csv").write_text("a,b\n" + "".join(f"{cell},1\n" for cell in part))
+    whole = table.read(folder / "whole.csv")
+    cut = reading.read(files.local("[0-9]*.csv", folder))
+    assert [str(value) for value in cut["a"].dropna()] == [str(value) for value in whole["a"].dropna()]
+
+
+def test_no_more_than_a_batch_of_a_csv_file_is_held(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    batches = sampling._batches
+    rows(500).to_csv(tmp_path / "rows.csv", index=False)
+    monkeypatch.setattr(sampling, "BATCH", 50)
+
+    def watched(path: Path, kinds: dict[str, str] | None) -> object:
+        for batch in batches(path, kinds):
+            held.append(len(batch))
+            yield batch
+
+    monkeypatch.setattr(sampling, "_batches", watched)
+    monkeypatch.setattr(table, "read", lambda *_: pytest.fail("the file was read as a whole"))
+    assert len(sampling.take(files.local("rows.csv", tmp_path), make_spec().data, 20)) == 20
+    assert max(held) == 50
+    assert sum(held) == 2 * 500, "once for its types, and once for its rows"
