@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
+from mlflow import MlflowClient
 from moto.server import ThreadedMotoServer
 
 import argo
@@ -58,6 +59,36 @@ def test_a_compiled_flow_comes_to_what_the_flow_comes_to_here(
     project: Project, storage: Storage, tmp_path: Path
 ) -> None:
     here = project.train("--until", UNTIL)
+    workflow = _compiled(project, storage, tmp_path, {"until": UNTIL})
+    workflow.run()
+    there = json.loads((tmp_path / "result.json").read_text())
+    assert there["split"] == here["split"]
+    assert there["metrics"] == here["metrics"]
+    # The second is judged against the first, and is no better.
+    assert (here["status"], there["status"]) == ("registered", "registered")
+    # Nothing was searched, so nothing waited for a search.
+    unused = {name for name, state in workflow.states.items() if state != "Succeeded"}
+    assert unused == {"search", "search-foreach-parts", "compare"}
+
+
+def test_a_compiled_search_is_a_task_a_part_and_all_of_its_trials_are_written_down(
+    project: Project, storage: Storage, tmp_path: Path
+) -> None:
+    wanted = {"search.trials": 2, "search.shards": 2, "search.folds": 2}
+    workflow = _compiled(project, storage, tmp_path, {"until": UNTIL, "set-json": json.dumps(wanted)})
+    workflow.run()
+    assert set(workflow.states.values()) == {"Succeeded"}
+    result = json.loads((tmp_path / "result.json").read_text())
+    child = f"tags.`mlflow.parentRunId` = '{result['run_id']}'"
+    server = project.platform.run("outputs", "--json").json()["endpoints"]["tracking"]
+    client = MlflowClient(server)
+    experiment = client.get_run(result["run_id"]).info.experiment_id
+    tried = {run.data.tags["mlplat.trial"] for run in client.search_runs([experiment], child)}
+    assert tried == {"linear-0-0", "linear-1-0"}
+
+
+def _compiled(project: Project, storage: Storage, folder: Path, parameters: dict[str, Any]) -> argo.Workflow:
+    """Return a run of the project's flow as it is placed on a cluster."""
     made = compiled.compile_flow(
         project.folder, Path(sys.executable), "train", title="piped", storage=storage, namespace="team", retries=2
     )
@@ -69,19 +100,13 @@ def test_a_compiled_flow_comes_to_what_the_flow_comes_to_here(
             "METAFLOW_SKIP_INSTALL_DEPENDENCIES": "1",
         },
     )  # fmt: skip
-    workflow = argo.Workflow(
+    return argo.Workflow(
         pipeline.template(made, site, PipelineSpec(), flow="train", commit="1" * 40),
         "piped-train-1",
-        tmp_path,
-        _variables(project, storage, tmp_path / "result.json"),
-        {"until": UNTIL},
+        folder,
+        _variables(project, storage, folder / "result.json"),
+        parameters,
     )
-    workflow.run()
-    there = json.loads((tmp_path / "result.json").read_text())
-    assert there["split"] == here["split"]
-    assert there["metrics"] == here["metrics"]
-    # The second is judged against the first, and is no better.
-    assert (here["status"], there["status"]) == ("registered", "registered")
 
 
 def _variables(project: Project, storage: Storage, result: Path) -> dict[str, str]:

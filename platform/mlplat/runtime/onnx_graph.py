@@ -22,6 +22,7 @@ from mlplat.serving.columns import Schema
 from mlplat.serving.tabulated import (
     ENCODERS,
     IMPUTER,
+    RANGE,
     Lookup,
     Matrix,
     Unsupported,
@@ -289,6 +290,8 @@ def _number_step(graph: Graph, step: Any, tensor: str) -> str:
         return tensor
     if kind_of(step) == IMPUTER:
         return _imputed(graph, step, tensor)
+    if kind_of(step) == RANGE:
+        return _ranged(graph, step, tensor)
     if found := _affine(step):
         centre, scale = found
         if centre is not None:
@@ -307,6 +310,17 @@ def _affine(step: Any) -> tuple[Matrix | None, Matrix | None] | None:
     if kind == "sklearn.preprocessing._data.MaxAbsScaler" and not getattr(step, "clip", False):
         return None, step.scale_
     return None
+
+
+def _ranged(graph: Graph, step: Any, tensor: str) -> str:
+    scaled = graph.add("Mul", tensor, graph.constant(np.reshape(step.scale_, (1, -1))))
+    moved = graph.add("Add", scaled, graph.constant(np.reshape(step.min_, (1, -1))))
+    if not step.clip:
+        return moved
+    # Runtimes differ in what the least of a number and NaN is; a comparison with NaN is false everywhere.
+    low, high = (graph.constant([[float(end)]]) for end in step.feature_range)
+    cut = graph.add("Where", graph.add("Less", moved, low), low, moved)
+    return graph.add("Where", graph.add("Greater", cut, high), high, cut)
 
 
 def _imputed(graph: Graph, imputer: Any, tensor: str) -> str:

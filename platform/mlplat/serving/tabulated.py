@@ -176,6 +176,7 @@ ENCODERS = {
     "sklearn.preprocessing._target_encoder.TargetEncoder",
 }
 IMPUTER = "sklearn.impute._base.SimpleImputer"
+RANGE = "sklearn.preprocessing._data.MinMaxScaler"
 
 
 def lookups(part: Any, steps: list[Any], names: list[str], schema: Schema) -> Iterable[Lookup]:
@@ -259,6 +260,9 @@ def _number_step(step: Any) -> Callable[[Matrix], Matrix]:
     if kind == "sklearn.preprocessing._data.StandardScaler":
         mean, scale = step.mean_ if step.with_mean else 0.0, step.scale_ if step.with_std else 1.0
         return lambda matrix: np.asarray((matrix - mean) / scale, dtype=np.float64)
+    if kind == RANGE:
+        factor, offset, ends = step.scale_, step.min_, step.feature_range if step.clip else (-np.inf, np.inf)
+        return lambda matrix: np.clip(matrix * factor + offset, *ends)
     raise Unsupported(kind)
 
 

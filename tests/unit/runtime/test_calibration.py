@@ -60,3 +60,30 @@ def test_calibration_mends_probabilities_that_are_too_low_and_keeps_their_order(
     assert abs(before.mean() - labels.mean()) > 0.2
     assert after.mean() == pytest.approx(labels.mean(), abs=0.005)
     assert np.array_equal(np.argsort(before, kind="stable"), np.argsort(after, kind="stable"))
+
+
+def test_the_line_of_probabilities_says_how_they_are_off() -> None:
+    source = np.random.default_rng(2)
+    odds = source.normal(size=40_000)
+    labels = (source.random(40_000) < 1 / (1 + np.exp(-(0.5 * odds - 1)))).astype(np.float64)
+    # Too sure of itself by half, and too high by a whole log odd.
+    found = calibration.line(labels, 1 / (1 + np.exp(-odds)))
+    assert (found.slope, found.intercept) == pytest.approx((0.5, -1.0), abs=0.05)
+    honest = calibration.line(labels, 1 / (1 + np.exp(-(0.5 * odds - 1))))
+    assert (honest.slope, honest.intercept) == pytest.approx((1.0, 0.0), abs=0.08)
+    flat = calibration.line(labels, np.full(40_000, 0.9))
+    assert (flat.slope, flat.intercept) == pytest.approx((0.0, np.log(labels.mean() / (1 - labels.mean()))))
+
+
+def test_lines_after_calibration_come_from_days_that_it_has_not_seen() -> None:
+    """Twenty days of pure chance: a sigmoid that was judged on its own days would look right there."""
+    source = np.random.default_rng(3)
+    rows = pd.DataFrame({"x": source.normal(size=2000)})
+    days = np.repeat(np.arange(20), 100)
+    labels = (source.random(2000) < 1 / (1 + np.exp(-2 * rows["x"].to_numpy()))).astype(np.float64)
+    model = LogisticRegression(C=1e-4).fit(rows, labels)
+    found = calibration.lines(model, rows, labels, days)
+    assert found["before"].slope > 2
+    assert found["after"].slope == pytest.approx(1, abs=0.15)
+    assert found["after"].slope != pytest.approx(1, abs=1e-6)
+    assert calibration.lines(model, rows, (days % 2).astype(np.float64), days) == {}

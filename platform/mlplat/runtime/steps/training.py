@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from mlplat.bundle import Column, Contract
+from mlplat.bundle import Contract
 from mlplat.errors import RefusedError
-from mlplat.runtime import bundles, calibration, onnx_export
+from mlplat.runtime import bundles, calibration, fitting, onnx_export, preprocessing, trials
+from mlplat.runtime.calibration import Line
+from mlplat.runtime.fitting import Fitted, Make, Rows
+from mlplat.runtime.learning import Learning
 from mlplat.runtime.onnx_export import Choice
 from mlplat.runtime.split import Split
 from mlplat.runtime.steps.preparation import Prepared
-from mlplat.spec.project import ProjectSpec, TrainingSpec
-
-Make = Callable[[TrainingSpec, str, Sequence[str], Sequence[str]], Any]
-"""From settings, task, text columns and number columns to an estimator that is not fitted yet."""
+from mlplat.runtime.trials import Trial
+from mlplat.spec.project import ProjectSpec
 
 
 @dataclass(frozen=True)
@@ -33,39 +33,63 @@ class Trained:
     threshold: float | None
     served: Choice = field(default_factory=Choice)
     """In which format, and why."""
+    seed_spread: float | None = None
+    """Standard deviation of its measure over seeds: area under the ROC curve, or root mean squared error as a share of
+    its mean; None where `search.seeds` asks for none."""
+    learning: Learning | None = None
+    """How it was fitted; None of a model that was fitted elsewhere."""
 
 
-def train(spec: ProjectSpec, prepared: Prepared, make: Make) -> Trained:
-    """Fit on the training block, calibrate on its own block, and write the bundle that everything after this uses."""
+def train(spec: ProjectSpec, prepared: Prepared, make: Make, tried: Sequence[Trial] = ()) -> Trained:
+    """Fit on the training block, calibrate on its own block, and write the bundle that everything after this uses.
+
+    It is fitted with the best settings that were tried, or with those of mlplat.yaml where none were.
+    """
     labels, made = prepared.labels, prepared.split
-    columns = bundles.columns_of(prepared.features)
-    features = _as_served(prepared.features, columns)
-    texts = [column.name for column in columns if column.type == "string"]
-    numbers = [column.name for column in columns if column.type != "string"]
     if spec.task == "binary":
         _refuse_one_class(labels, made)
-    estimator = make(spec.training, spec.task, texts, numbers)
-    estimator.fit(features.iloc[made.train], _targets(spec, labels[made.train]))
-    _one_thread(estimator)
-    later, known = features.iloc[made.calibration], labels[made.calibration]
-    limit = None
-    if spec.task == "binary":
-        estimator = calibration.calibrate(estimator, later, known)
-        limit = calibration.threshold(known, estimator.predict_proba(later)[:, 1], spec.cost)
-        estimator.classes_ = np.array(prepared.classes)
+    rows = fitting.rows_of(spec, prepared.features, labels)
+    chosen = trials.best(spec.task, tried)
+    settings = spec.training.changed(chosen.settings) if chosen else spec.training
+    fitted = fitting.fit(rows, made.train, settings, make)
+    folds = chosen.folds if chosen else tuple(fitting.measure(rows, fold, settings, make) for fold in prepared.folds)
+    seeds = spec.search.seeds
+    spread = fitting.seed_spread(rows, prepared.folds, settings, make, seeds) if seeds else None
+    estimator, limit, lines = _settled(spec, prepared, rows, fitted)
     contract = Contract(
         project=spec.project,
         model=spec.model,
         task=spec.task,
-        columns=columns,
+        columns=bundles.columns_of(prepared.features),
         classes=prepared.classes,
         threshold=limit,
     )
     with tempfile.TemporaryDirectory(prefix="mlplat-train-") as folder:
-        written = bundles.write(Path(folder, "skops"), estimator, contract, later)
+        written = bundles.write(Path(folder, "skops"), estimator, contract, rows.features.iloc[made.calibration])
         real = prepared.features.iloc[_compared(made)]
         model, served = onnx_export.choose(spec.serving.format, written, estimator, real, Path(folder, "onnx"))
-        return Trained(bundles.pack(model.folder), model.digest, limit, served)
+        learning = Learning(settings, tuple(tried), folds, fitted.dropped, lines)
+        return Trained(bundles.pack(model.folder), model.digest, limit, served, spread, learning)
+
+
+def _settled(
+    spec: ProjectSpec, prepared: Prepared, rows: Rows, fitted: Fitted
+) -> tuple[Any, float | None, dict[str, Line]]:
+    """Return the estimator that is written down, its threshold, and how far its probabilities were off.
+
+    A model server answers each request on one thread: a pool of its own would only be waited for.
+    """
+    estimator, at = fitted.estimator, prepared.split.calibration
+    preprocessing.settle(estimator)
+    fitting.set_threads(estimator, 1)
+    if spec.task != "binary":
+        return estimator, None, {}
+    later, known = rows.features.iloc[at], prepared.labels[at]
+    lines = calibration.lines(estimator, later, known, prepared.blocks[at])
+    estimator = calibration.calibrate(estimator, later, known)
+    limit = calibration.threshold(known, estimator.predict_proba(later)[:, 1], spec.cost)
+    estimator.classes_ = np.array(prepared.classes)
+    return estimator, limit, lines
 
 
 def _compared(made: Split) -> NDArray[np.intp]:
@@ -74,25 +98,7 @@ def _compared(made: Split) -> NDArray[np.intp]:
     return later if len(later) >= onnx_export.FEWEST else np.concatenate([made.train, later])
 
 
-def _as_served(features: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
-    """Return features as a model server hands them over, so that a null is learned from as it is asked with."""
-    from mlplat.serving.columns import Schema
-
-    schema = Schema(columns)
-    return schema.to_frame(schema.from_frame(features))
-
-
 def _refuse_one_class(labels: NDArray[np.float64], made: Split) -> None:
     for name, rows in (("training", made.train), ("calibration", made.calibration)):
         if len(np.unique(labels[rows])) == 1:
             raise RefusedError(f"the {name} block holds one class only", hint="give it more under `split`")
-
-
-def _targets(spec: ProjectSpec, labels: NDArray[np.float64]) -> NDArray[Any]:
-    return labels.astype(np.int64) if spec.task == "binary" else labels
-
-
-def _one_thread(estimator: Any) -> None:
-    # A model server answers each request on one thread: a pool of its own would only be waited for.
-    for name in [name for name in estimator.get_params() if name.endswith("n_jobs")]:
-        estimator.set_params(**{name: 1})

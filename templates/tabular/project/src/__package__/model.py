@@ -5,45 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mlplat.runtime import preprocessing
 from mlplat.spec.project import TrainingSpec
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.pipeline import Pipeline
 
 
 def make(settings: TrainingSpec, task: str, texts: Sequence[str], numbers: Sequence[str]) -> Pipeline:
-    """Return a pipeline that is not fitted yet, over text and number columns by name."""
+    """Return a pipeline that is not fitted yet, over text and number columns by name.
+
+    Columns are prepared as `training.preprocessing` says: encoders take texts that were never seen, and what is learned
+    of a column is learned with the model, from training rows alone. Put a step of your own between the two; types of
+    scikit-learn can be served.
+    """
     families = {"gradient_boosting": _boosting, "random_forest": _forest, "linear": _linear}
-    prepare = _scaled if settings.family == "linear" else _encoded
     return Pipeline(
         [
-            ("prepare", prepare(settings, list(texts), list(numbers))),
+            ("prepare", preprocessing.transformer(settings, task, texts, numbers)),
             ("model", families[settings.family](settings, task == "binary")),
         ]
     )
-
-
-def _encoded(settings: TrainingSpec, texts: list[str], numbers: list[str]) -> ColumnTransformer:
-    # Trees split numbers anywhere and keep nulls as they are. Rare categories are learned as one; one never seen gets a
-    # number of its own, below all others.
-    encoder = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2, min_frequency=settings.rare_rows
-    )
-    return ColumnTransformer([("text", encoder, texts), ("number", "passthrough", numbers)])
-
-
-def _scaled(settings: TrainingSpec, texts: list[str], numbers: list[str]) -> ColumnTransformer:
-    encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=settings.rare_rows, sparse_output=False)
-    scaler = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-    return ColumnTransformer([("text", encoder, texts), ("number", scaler, numbers)])
 
 
 def _boosting(settings: TrainingSpec, binary: bool) -> Any:
@@ -77,5 +64,5 @@ def _columns(settings: TrainingSpec) -> dict[str, float]:
 
 def _linear(settings: TrainingSpec, binary: bool) -> Any:
     if binary:
-        return LogisticRegression(max_iter=1000, random_state=settings.seed)
-    return Ridge(random_state=settings.seed)
+        return LogisticRegression(C=1 / settings.penalty, max_iter=1000, random_state=settings.seed)
+    return Ridge(alpha=settings.penalty, random_state=settings.seed)
