@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from mlplat.errors import MlplatError, UsageError
+from mlplat.bundle import digest as digest_of
+from mlplat.errors import MlplatError, RefusedError, UsageError
 from mlplat.labels import Name
 from mlplat.tracking import AbsentError, Tracking
 
@@ -36,6 +38,10 @@ class Version:
     format: str | None = None
     """In which format it is served: `onnx` or `skops`."""
     format_reason: str | None = None
+    source: str = ""
+    """Where its bundle is kept."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """All that was written down of it, by name."""
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -64,13 +70,39 @@ class Catalogue:
 
     def report(self, version: Version) -> dict[str, Any] | None:
         """Return a version's gate report; None when its run holds none."""
+        content = self.page(version, REPORT)
         try:
-            report = json.loads(self._server.run_file(version.run, REPORT)) if version.run else None
-        except AbsentError:
-            return None
+            report = json.loads(content) if content else None
         except ValueError as error:
             raise MlplatError(f"the gate report of {version.model} version {version.version} is no JSON") from error
         return report if isinstance(report, dict) else None
+
+    def page(self, version: Version, path: str) -> bytes | None:
+        """Return a file that a version's run has left, such as `card/card.md`; None when there is none."""
+        try:
+            return self._server.run_file(version.run, path) if version.run else None
+        except AbsentError:
+            return None
+
+    def fetch(self, version: Version, folder: Path) -> Path:
+        """Bring a version's bundle into a new folder, and return it.
+
+        Raises `RefusedError` when the files are not those that were registered.
+        """
+        self._server.download(version.source, folder)
+        found = digest_of(folder)
+        if found != version.digest:
+            raise RefusedError(
+                f"{version.model} version {version.version} holds {found}, and was registered as "
+                f"{version.digest or 'nothing'}",
+                hint="somebody changed its artifacts after the gate judged them: train again",
+            )
+        return folder
+
+    def settings(self, version: Version) -> dict[str, str]:
+        """Return what a version's run was given, by dotted key of mlplat.yaml."""
+        given = self._server.get("runs/get", run_id=version.run)["run"]["data"].get("params", [])
+        return {each["key"]: each["value"] for each in given}
 
     def _aliases(self, wanted: dict[str, str]) -> dict[str, list[dict[str, str]]]:
         found = self._server.search("registered-models/search", "registered_models", **wanted)
@@ -89,6 +121,8 @@ class Catalogue:
             run=found.get("run_id", ""),
             format=tags.get("mlplat.format"),
             format_reason=tags.get("mlplat.format_reason"),
+            source=found.get("source", ""),
+            tags=tags,
             metrics=self._metrics(found.get("run_id", "")),
         )
 

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import subprocess
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,8 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 TRACKING = "MLFLOW_TRACKING_URI"
 RUN = "MLPLAT_RUN"
 """Variable that holds the key of a `mlplat run`, which a run that goes on from it has as well."""
+COMMIT = "MLPLAT_COMMIT"
+"""Variable that holds the commit of a run from what was published, whose folder is no repository."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +86,6 @@ def champion(name: Name, folder: Path) -> Champion | None:
     return Champion(str(version.version), found, tags.get("mlplat.learned_until"), tags.get("mlplat.holdout"), bundle)
 
 
-def uses_of(name: Name, window: str) -> int:
-    """Return how many runs were judged on these rows already: each further look makes a pass mean less.
-
-    `window` is the content hash of the rows' labels and times: they stay the same rows when features are added.
-    """
-    registry = client()
-    experiment = registry.get_experiment_by_name(name.id)
-    if experiment is None:
-        return 0
-    found = registry.search_runs([experiment.experiment_id], f"tags.`mlplat.window` = '{window}'", max_results=1000)
-    return len(found)
-
-
 @dataclass(frozen=True)
 class Entry:
     """All that is written down of a run."""
@@ -107,6 +98,10 @@ class Entry:
     metrics: dict[str, float]
     tags: dict[str, str]
     report: dict[str, Any]
+    pages: Callable[[str], Path] | None = None
+    """Writes what people read, for the run's id, and returns the folder."""
+    origin: Path | None = None
+    """Folder of what another platform's run left of the same bundle."""
 
 
 def log(entry: Entry, *, passed: bool, register: bool = True) -> tuple[str, str | None]:
@@ -129,10 +124,28 @@ def log(entry: Entry, *, passed: bool, register: bool = True) -> tuple[str, str 
         mlflow.log_metrics(entry.metrics)
         mlflow.set_tag("mlplat.status", "passed" if passed else "refused")
         mlflow.log_dict(entry.report, "gate/report.json")
+        if entry.pages:
+            mlflow.log_artifacts(str(entry.pages(run.info.run_id)))
+        if entry.origin and entry.origin.is_dir():
+            mlflow.log_artifacts(str(entry.origin), "origin")
         if kept:
             mlflow.log_artifacts(str(entry.folder), "model")
+            _check_stored(f"{run.info.artifact_uri}/model", entry.digest)
         run_id = run.info.run_id
     return run_id, _register(entry, run_id) if kept else None
+
+
+def _check_stored(source: str, digest: str) -> None:
+    """Raise `RefusedError` unless the store hands out what was judged, before anybody can be told of it."""
+    from mlflow.artifacts import download_artifacts
+
+    with tempfile.TemporaryDirectory(prefix="mlplat-stored-") as folder:
+        found = digest_of(Path(download_artifacts(artifact_uri=source, dst_path=folder)))
+    if found != digest:
+        raise RefusedError(
+            f"the registry's store holds {found} at {source}, and {digest} was judged: nothing is registered",
+            hint="something changes files in the artifact store, or two runs write to one place",
+        )
 
 
 def _begun(experiment: str, key: str, digest: str) -> str | None:
@@ -170,6 +183,8 @@ def _versions(registry: MlflowClient, name: Name, run_id: str) -> list[int]:
 
 def commit(folder: Path) -> str:
     """Return the commit that a project stands at, with `+changes` where it was changed since; `unknown` without git."""
+    if published := os.environ.get(COMMIT):
+        return published
     try:
         head = _git(folder, "rev-parse", "HEAD")
         return head + ("+changes" if _git(folder, "status", "--porcelain") else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import sys
 from pathlib import Path
@@ -106,14 +107,43 @@ def test_a_graph_that_gives_other_labels_is_not_served(
 def test_a_graph_that_is_off_by_what_float32_leaves_is_not_served(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import copy
-
     other = copy.deepcopy(case.estimator)
     other[-1]._baseline_prediction = other[-1]._baseline_prediction + 1e-7
     planted(monkeypatch, other)
     model, choice = chosen(case, tmp_path / "onnx")
     assert (model, choice.format) == (case.written, "skops")
     assert choice.reason.startswith(("an answer differs by", "1 of"))
+
+
+def unseen_elsewhere(estimator: Any) -> None:
+    """Send a text that was never seen to the other end of the numbers."""
+    estimator[0].named_transformers_["ordinalencoder"].unknown_value = 1000
+
+
+def nulls_elsewhere(estimator: Any) -> None:
+    """Send a null down the other branch of every split."""
+    for (predictor,) in estimator[-1]._predictors:
+        nodes = predictor.nodes.copy()
+        nodes["missing_go_to_left"] = 1 - nodes["missing_go_to_left"]
+        predictor.nodes = nodes
+
+
+@pytest.mark.parametrize("change", [unseen_elsewhere, nulls_elsewhere])
+def test_a_silent_fault_that_no_real_row_shows_is_found_by_planted_ones(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any
+) -> None:
+    """Converters exist that are right on every row there is, and wrong by up to .98 on a null or an unseen category."""
+    other = copy.deepcopy(case.estimator)
+    change(other)
+    real = case.rows.dropna()
+    table = case.written.schema.to_frame(case.written.schema.from_frame(real))
+    np.testing.assert_array_equal(other.predict_proba(table), case.estimator.predict_proba(table))
+    planted(monkeypatch, other)
+    model, choice = onnx_export.choose("auto", case.written, case.estimator, real, tmp_path / "onnx")
+    assert (model, choice.format) == (case.written, "skops")
+    assert choice.parity is not None
+    assert choice.parity.rows > choice.parity.real_rows == len(real)
+    assert choice.parity.problem() == choice.reason
 
 
 def test_a_converters_error_is_cut_to_a_line(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

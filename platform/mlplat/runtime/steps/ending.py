@@ -2,34 +2,103 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mlplat.labels import Name
-from mlplat.runtime import bundles, registry
+from mlplat.runtime import bundles, learning, pages, registry
+from mlplat.runtime.monitoring import profile
 from mlplat.runtime.result import Result, Status
+from mlplat.runtime.snapshots import keeping
 from mlplat.runtime.steps.preparation import Options, Prepared
 from mlplat.runtime.steps.training import Trained
 from mlplat.spec.project import ProjectSpec
 
+REASON = "MLPLAT_REASON"
+"""Variable that says why a run was begun that nobody watches."""
+LINEAGE = {
+    "mlplat.promoted_from": "promoted from",
+    "mlplat.reason": "reason",
+    "mlplat.commit": "commit",
+    "mlplat.lock": "lock",
+    "mlplat.data": "data",
+    "mlplat.learned_until": "labels known until",
+    "mlplat.holdout": "hold-out",
+    "mlplat.format": "served as",
+    "mlplat.format_reason": "because",
+}
+"""What a card calls the tags of a version."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model was trained that is judged here again."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Its version's, as far as they tell of how it was made, and `mlplat.promoted_from`."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What it was trained with, by dotted key."""
+    folder: Path | None = None
+    """Its own gate report, explanations and card."""
+    kept: Path | None = None
+    """What goes with it wherever it serves, such as the profile that drift is measured against; it may be missing."""
+
 
 def finish(
-    spec: ProjectSpec, options: Options, prepared: Prepared, trained: Trained, report: dict[str, Any], *, project: Path
+    spec: ProjectSpec,
+    options: Options,
+    prepared: Prepared,
+    trained: Trained,
+    report: dict[str, Any],
+    *,
+    project: Path,
+    origin: Origin | None = None,
 ) -> Result:
     """Write the run down and register the model when it passed; return what the run came to.
 
     A model of a sample is for trying the steps: it is judged and written down, and never registered.
     """
+    if trained.learning:
+        # What a search found is what the model was fitted with, whatever mlplat.yaml began from.
+        spec = spec.model_copy(update={"training": trained.learning.settings})
     passed = bool(report["passed"])
     result = _result(spec, prepared, trained, report, passed=passed)
     if not registry.is_connected():
         return result
     with tempfile.TemporaryDirectory(prefix="mlplat-register-") as folder:
-        bundle = bundles.unpack(trained.packed, Path(folder))
-        entry = _entry(spec, options, prepared, trained, report, project, bundle)
+        bundle = bundles.unpack(trained.packed, Path(folder, "model"))
+        tags = _tags(spec, prepared, trained, project) | dict(origin.tags if origin else {})
+        made = pages.of(
+            spec,
+            prepared,
+            bundle,
+            report,
+            split=_told(prepared, tags) if origin else prepared.split.described(),
+            settings=origin.settings if origin else registry.flat(spec.training.model_dump(mode="json")),
+            fitted=_fitted(trained),
+            lineage={title: tags[tag] for tag, title in LINEAGE.items() if tags.get(tag)},
+            project=project,
+        )
+        measured = _beside(spec, prepared, bundle, Path(folder, "pages"), passed=passed, origin=origin)
+        entry = registry.Entry(
+            name=Name(spec.project, spec.model),
+            folder=bundle,
+            digest=trained.digest,
+            params=registry.flat(spec.model_dump(mode="json")) | {"sample": options.sample or "all"},
+            metrics=_measured(report) | measured,
+            tags=tags,
+            report=report,
+            pages=lambda run: made.write(Path(folder, "pages"), {"run": run}),
+            origin=origin.folder if origin else None,
+        )
         run_id, version = registry.log(entry, passed=passed, register=options.sample is None)
+    if trained.learning:
+        learning.write(registry.client(), run_id, trained.learning, trained.seed_spread)
     told = f"registered as version {version} of {result.model}" if version else result.message
     if passed and not version:
         told = f"passed the gate on a sample of {options.sample} rows, and so is not registered"
@@ -53,39 +122,57 @@ def _result(spec: ProjectSpec, prepared: Prepared, trained: Trained, report: dic
     )
 
 
-def _entry(
-    spec: ProjectSpec,
-    options: Options,
-    prepared: Prepared,
-    trained: Trained,
-    report: dict[str, Any],
-    project: Path,
-    folder: Path,
-) -> registry.Entry:
-    until = prepared.split.learned_until
-    learned = {"mlplat.learned_until": until} if until else {}
-    measured = {
+def _beside(
+    spec: ProjectSpec, prepared: Prepared, bundle: Path, folder: Path, *, passed: bool, origin: Origin | None
+) -> dict[str, float]:
+    """Write what is kept beside a model's pages; return what was measured of its data.
+
+    Of a model from elsewhere nothing that was learned from is known here, and what goes with it came along.
+    """
+    if origin:
+        if origin.kept and origin.kept.is_dir():
+            shutil.copytree(origin.kept, folder)
+        return {}
+    if passed:
+        profile.keep(spec, prepared, bundle, folder / profile.FOLDER)
+    return keeping.write_down(prepared.snapshot, [str(name) for name in prepared.features.columns], folder)
+
+
+def _fitted(trained: Trained) -> dict[str, Any]:
+    """Return how a model came about, but for its settings, which have a place of their own."""
+    told = trained.learning.described() if trained.learning else {}
+    spread = {} if trained.seed_spread is None else {"seed_spread": trained.seed_spread}
+    return {key: value for key, value in told.items() if key != "settings"} | spread
+
+
+def _measured(report: dict[str, Any]) -> dict[str, float]:
+    return {
         f"{name}{suffix}": values[key]
         for name, values in report["metrics"].items()
         for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high"))
     }
-    return registry.Entry(
-        name=Name(spec.project, spec.model),
-        folder=folder,
-        digest=trained.digest,
-        params=registry.flat(spec.model_dump(mode="json")) | {"sample": options.sample or "all"},
-        metrics=measured,
-        tags={
-            "mlplat.digest": trained.digest,
-            "mlplat.project": spec.project,
-            "mlplat.commit": registry.commit(project),
-            "mlplat.lock": registry.lock(project),
-            "mlplat.data": prepared.data_hash,
-            "mlplat.holdout": prepared.holdout_hash,
-            "mlplat.window": prepared.window_hash,
-            "mlplat.format": trained.served.format,
-            "mlplat.format_reason": trained.served.reason,
-            **learned,
-        },
-        report=report,
-    )
+
+
+def _tags(spec: ProjectSpec, prepared: Prepared, trained: Trained, project: Path) -> dict[str, str]:
+    until, reason = prepared.split.learned_until, os.environ.get(REASON)
+    return {
+        "mlplat.digest": trained.digest,
+        "mlplat.project": spec.project,
+        "mlplat.commit": registry.commit(project),
+        "mlplat.lock": registry.lock(project),
+        "mlplat.data": prepared.data_hash,
+        "mlplat.holdout": prepared.holdout_hash,
+        "mlplat.window": prepared.window_hash,
+        "mlplat.format": trained.served.format,
+        "mlplat.format_reason": trained.served.reason,
+        **({"mlplat.learned_until": until} if until else {}),
+        **({"mlplat.reason": reason} if reason else {}),
+    }
+
+
+def _told(prepared: Prepared, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Return a split of which this run knows only the hold-out."""
+    cuts = prepared.split.cuts
+    days = f" from {cuts.holdout_start[:10]} to {cuts.holdout_end[:10]}" if cuts else ""
+    how = f"trained elsewhere, promoted from {tags['mlplat.promoted_from']}; judged here on the rows{days}"
+    return {"how": how, "rows": {"holdout": len(prepared.split.holdout)}}
