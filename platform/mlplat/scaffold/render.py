@@ -48,7 +48,7 @@ def label(text: str) -> str:
 
 
 def render(template: Template, variables: Mapping[str, Any]) -> Tree:
-    """Return the files that a template makes of its variables.
+    """Return the files that a template makes of its variables; a rendered file of which nothing is left is none.
 
     Raises `MlplatError` naming file and line when one cannot be rendered, or when a path is not allowed.
     """
@@ -58,7 +58,12 @@ def render(template: Template, variables: Mapping[str, Any]) -> Tree:
         path = check_path(_placed(source, variables).removesuffix(SUFFIX))
         if path.casefold() in map(str.casefold, tree):
             raise MlplatError(f"the template `{template.name}` makes {path} twice")
-        content = _fill(made, template, source, file.content, variables) if source.endswith(SUFFIX) else file.content
+        content = file.content
+        if source.endswith(SUFFIX):
+            content = _fill(made, template, source, file.content, variables)
+            # What is there for other answers only.
+            if not content.strip():
+                continue
         tree[path] = File(content, file.executable)
     return tree
 

@@ -90,6 +90,14 @@ def test_a_link_in_a_template_is_refused(make: Make, tmp_path: Path) -> None:
         render(template, VARIABLES)
 
 
+def test_a_rendered_file_of_which_nothing_is_left_is_none(make: Make) -> None:
+    """A module that only some answers need; a file that is copied may be empty, as `py.typed` is."""
+    made = make(
+        {"a.jinja": "{% if no %}\nx\n{% endif %}\n", "b.jinja": "{% if yes %}\nx\n{% endif %}\n", "py.typed": ""}
+    )
+    assert set(render(made, {"no": "", "yes": "yes"})) == {"b", "py.typed"}
+
+
 def test_what_tools_leave_behind_is_no_part_of_a_template(make: Make) -> None:
     tree = render(make({"a": "", "__pycache__/a.pyc": "", "sub/.ruff_cache/x": ""}), VARIABLES)
     assert set(tree) == {"a"}
