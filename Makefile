@@ -10,7 +10,7 @@ comma := ,
 required = $(filter $(1),$(subst $(comma), ,$(MLPLAT_REQUIRE)))
 need = $(if $(required),scripts/tools $(required))
 
-.PHONY: help setup tools demo demo-down test lint types imports docs docs-check golden required unit engine cluster node e2e bench e2e-aws lock wheel clean
+.PHONY: help setup tools demo demo-down test lint types imports docs docs-check curves golden required unit engine cluster node e2e bench e2e-aws lock wheel clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ docs: setup ## Write the generated pages and the schema of stack files again
 
 docs-check: setup ## Fail when a generated page is stale
 	$(BIN)/python docs/generate.py --check
+
+curves: setup ## Simulate how often gate and drift alarms err, into docs/concepts/*.json (15 min); then `make docs`
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python docs/curves.py
+	$(BIN)/python docs/drift.py
 
 required: setup ## Make what MLPLAT_REQUIRE names, unless it is there
 	@[ -z "$(MLPLAT_REQUIRE)" ] || scripts/tools $(subst $(comma), ,$(MLPLAT_REQUIRE))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.machine import Machine
-from bench.results import Cell, Duel, Growth, Previewed, Results
+from bench.results import Cell, Drifted, Duel, Growth, Previewed, Results
 from bench.speed import GROWTH, LOADS
 from bench.targets import PEERS, Verdict, beside, judge, through
 from mlplat.files import write_atomic
@@ -66,6 +67,8 @@ def page(results: Results, about: Circumstances) -> str:
         parts.append(_times(results))
     if results.growth:
         parts.append(_growth(results.growth))
+    if results.drift:
+        parts.append(_drift(results.drift))
     if results.previews:
         parts.append(_previews(results.previews))
     if missing := [*results.notes, *(f"{cell.name}: {cell.error}" for cell in results.cells if cell.error)]:
@@ -216,6 +219,18 @@ def _gateway(duels: Sequence[Duel]) -> str:
 def _times(results: Results) -> str:
     rows = [(COMMANDS[t.what], f"{t.median:.2f}", len(t.seconds)) for t in results.timed]
     return "## The platform\n\n" + table(["command", "seconds, median ", "runs "], rows)
+
+
+def _drift(found: Drifted) -> str:
+    ways = {
+        "PSI against a kept profile": found.psi,
+        "PSI and KS": found.both,
+        "making the profile, once at training": found.profile,
+        "Evidently's preset by PSI, which keeps none": found.evidently,
+    }
+    rows = [(way, f"{statistics.median(each):.3f}", len(each)) for way, each in ways.items()]
+    lead = f"Two sets of {found.rows:,} rows and {found.columns} columns:"
+    return f"## Drift\n\n{lead}\n\n{table(['way', 'seconds, median ', 'runs '], rows)}"
 
 
 def _growth(growth: Sequence[Growth]) -> str:

@@ -123,6 +123,21 @@ class Growth:
 
 
 @dataclass(frozen=True)
+class Drifted:
+    """A check of many columns for drift: seconds of each round, a way; reading the rows is in none of them."""
+
+    rows: int
+    columns: int
+    psi: tuple[float, ...]
+    both: tuple[float, ...]
+    """PSI and KS."""
+    profile: tuple[float, ...]
+    """Making the profile of the reference, which is done once, at training."""
+    evidently: tuple[float, ...]
+    """Its preset, by PSI; it keeps no profile and looks at both sets each time."""
+
+
+@dataclass(frozen=True)
 class Previewed:
     """A preview of the whole AWS platform with some teams."""
 
@@ -151,6 +166,7 @@ class Results:
     timed: list[Timed] = field(default_factory=list)
     growth: list[Growth] = field(default_factory=list)
     previews: list[Previewed] = field(default_factory=list)
+    drift: Drifted | None = None
     notes: list[str] = field(default_factory=list)
     """What could not be measured, and why."""
 

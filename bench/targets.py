@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.results import Duel, Footprint, Results, find, ratio
+from bench.results import Drifted, Duel, Footprint, Results, find, ratio
 from bench.servers import MLFLOW, MLSERVER_MLFLOW, MLSERVER_SKLEARN, ONNX, SKOPS
 
 MODEL = "cancer"
@@ -29,7 +30,19 @@ def judge(results: Results) -> list[Verdict]:
     """Return what became of every target that the run was about."""
     verdicts = [*_servers(results)] if results.duels or results.footprints else []
     verdicts += [*_platform(results)] if results.timed or results.growth else []
+    verdicts += [*_drift(results.drift)] if results.drift else []
     return verdicts + ([*_previews(results)] if results.previews else [])
+
+
+def _drift(found: Drifted) -> list[Verdict]:
+    theirs = statistics.median(found.evidently)
+    name = f"drift of {found.rows:,} × {found.columns} against Evidently's preset"
+    ways = (("PSI", found.psi, 20), ("PSI and KS", found.both, 8))
+    return [
+        Verdict(f"{name}, {way}", f"≥ {least} ×", f"{measured:.0f} ×", measured >= least)
+        for way, ours, least in ways
+        for measured in (theirs / statistics.median(ours),)
+    ]
 
 
 def _servers(results: Results) -> list[Verdict]:

@@ -20,6 +20,8 @@ from mlplat.spec.project import ProjectSpec
 # Importing pulumi_aws raises two dozen.
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 import aws  # noqa: E402 - beside this file
+import curves  # noqa: E402 - likewise
+import drift  # noqa: E402 - likewise
 import watching  # noqa: E402 - likewise
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +40,8 @@ def pages() -> dict[str, str]:
         "docs/reference/cli.md": cli_page(),
         **aws.pages(),
         **watching.pages(),
+        **curves.pages(),
+        **drift.pages(),
     }
 
 

@@ -88,6 +88,11 @@ class Platform:
     """URL by service."""
 
 
+def prediction_log(state: Path, endpoint: str) -> Path:
+    """Return where the prediction log of an endpoint (by id) lies on one computer: a folder a revision below it."""
+    return state / "predictions" / endpoint
+
+
 @dataclass(frozen=True)
 class Connection:
     """How a project reaches a platform. Holds no credentials."""
@@ -117,6 +122,11 @@ class Connection:
         """Tell whether projects find exactly this connection."""
         path = self.path(self.platform, self.stack)
         return path.is_file() and path.read_bytes() == self._text().encode()
+
+    def predictions(self, endpoint: str) -> Path | None:
+        """Return where an endpoint's (by id) prediction log lies; None on a cluster, which keeps none."""
+        state = self.store.removeprefix("sqlite:///")
+        return None if state == self.store else prediction_log(Path(state).parent, endpoint)
 
     def document(self) -> dict[str, Any]:
         """Return it as it is written. One without namespaces is as every version of mlplat reads it."""

@@ -26,6 +26,7 @@ TABULAR = template.find("tabular")
 ODD = "Größe \"in\" 'cm': {{x}} #1"
 DATA: list[dict[str, str]] = [
     {"data": "flights"},
+    {"data": "flights", "features": "live"},
     *(
         {"data": "../my data.csv", "task": task, "target": target, "time": time}
         for task, target, time in itertools.product(["binary", "regression"], ["left", ODD], ["", "at", "Zeit: #2"])
@@ -66,8 +67,10 @@ def tree(given: dict[str, str]) -> Tree:
 def test_no_delimiter_survives_in_a_rendered_file(given: dict[str, str], tree: Tree) -> None:
     package = project.package_name(given["name"])
     for source, _ in TABULAR.files():
-        if source.endswith(SUFFIX):
-            text = tree[source.replace("__package__", package).removesuffix(SUFFIX)].content.decode()
+        path = source.replace("__package__", package).removesuffix(SUFFIX)
+        # Some are for other answers only.
+        if source.endswith(SUFFIX) and path in tree:
+            text = tree[path].content.decode()
             left = re.findall(r"(?<!\$)\{\{|\{%|\{#|%\}", text.replace("{{x}}", ""))  # a column's own name holds one
             assert left == [], source
 
@@ -109,6 +112,7 @@ def test_pyproject_names_the_project(given: dict[str, str], tree: Tree) -> None:
     [
         *[
             "mlplat.yaml",
+            "card.md",
             "pyproject.toml",
             "README.md",
             "Makefile",
@@ -124,6 +128,14 @@ def test_pyproject_names_the_project(given: dict[str, str], tree: Tree) -> None:
 )
 def test_a_project_has_the_files_that_everybody_looks_for(path: str) -> None:
     assert path in rendered({"name": "churn", "data": "flights"})
+
+
+def test_what_only_live_features_need_is_there_with_them_alone() -> None:
+    own = {f"src/churn/{name}.py" for name in ("live", "stream")}
+    assert own <= set(rendered({"name": "churn", "data": "flights", "features": "live"}))
+    for given in COMBINATIONS:
+        if given.get("features") != "live":
+            assert not {"live.py", "stream.py"} & {path.rpartition("/")[2] for path in rendered(given)}
 
 
 def test_every_requirement_is_locked_with_hashes() -> None:

@@ -32,6 +32,7 @@ GROUPS = {
     "Project": {
         "new": "Make a project from a template",
         "run": "Run a project's pipeline, or look at past runs",
+        "data": "List, show, compare and erase training sets",
         "publish": "Put a project's flows where they run unattended",
         "deploy": "Put a model version behind an endpoint",
         "predict": "Ask an endpoint",

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from mlplat.cli.console import emit_json, say
-from mlplat.cli.options import json_option, stack_option
+from mlplat.cli.console import emit_json, say, warn
+from mlplat.cli.options import current_project, json_option, stack_option
 from mlplat.errors import MlplatError, UsageError
 
 if TYPE_CHECKING:
     from mlplat.spec.platform import PlatformSpec
+
+DRIFT, PAGE = "drift", "drift.html"
+"""What is opened of a project and not of a platform, and the file that a monitor leaves beside its result."""
 
 
 @click.command()
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 def command(service: str, stack: str, only_print: bool, port: int | None, as_json: bool) -> None:
     """Open the pages of SERVICE in the browser, and print their address.
 
+    `drift` is the newest report of this project's monitor on this computer, a file.
+
     On a cluster nobody outside of it reaches them: a port of this computer is forwarded until Ctrl-C, and its address
     printed. SERVICE is then `tracking`, `grafana`, `prometheus`, `alertmanager`, `workflows`, `costs` or `gateway`.
 
@@ -31,10 +36,14 @@ def command(service: str, stack: str, only_print: bool, port: int | None, as_jso
     Example:
       mlplat open tracking
       mlplat open tracking --print
+      mlplat open drift
       mlplat open grafana -s staging --port 3000
     """
     from mlplat.spec.platform import read_stack
 
+    if service == DRIFT:
+        _show(DRIFT, _drift(), only_print=only_print, as_json=as_json)
+        return
     spec, _ = read_stack(stack, Path.cwd())
     if spec.target != "local":
         from mlplat.cli import pages
@@ -43,13 +52,28 @@ def command(service: str, stack: str, only_print: bool, port: int | None, as_jso
         return
     if port:
         raise UsageError("`--port` is for a platform on a cluster", hint="`mlplat explain ports` says who chooses here")
-    url = _local(spec, stack, service)
+    _show(service, _local(spec, stack, service), only_print=only_print, as_json=as_json)
+
+
+def _show(service: str, url: str, *, only_print: bool, as_json: bool) -> None:
     if as_json:
         emit_json({"service": service, "url": url})
     else:
         click.echo(url)
     if not only_print and not _browse(url):
         say("no browser could be opened here")
+
+
+def _drift() -> str:
+    """Return the address of the newest page that a run of the project's monitor has left beside its result."""
+    from mlplat.runs.store import Runs
+
+    folder, _ = current_project(None)
+    pages = (run.folder / PAGE for run in Runs(folder).all(lambda error: warn(error.message)))
+    page = next((page for page in pages if page.is_file()), None)
+    if page is None:
+        raise MlplatError("no run of this project's monitor has left a report", hint="`mlplat run monitor` writes one")
+    return page.absolute().as_uri()
 
 
 def _local(spec: PlatformSpec, stack: str, service: str) -> str:

@@ -59,7 +59,8 @@ class Flows(click.Group):
 def command() -> None:
     """Run a project's flow to its end: as processes on this computer, or on the cluster that the platform is on.
 
-    Leaves with 0 when the model was registered and with 1 when the gate refused it or a step failed. The steps and how
+    Leaves with 0 when the model was registered and with 1 when the gate refused it or a step failed; `monitor` leaves
+    with 0 whether there is an alarm or not. The steps and how
     long they took are shown while it runs; everything they print is kept in the project's `.mlplat/runs`.
 
     On a cluster it is the flow as `mlplat publish` has put it there; Ctrl-C ends the watching only. With `--here` it
@@ -69,6 +70,8 @@ def command() -> None:
     Example:
       mlplat run train --until 2013-04-01
       mlplat run train --sample 5000 --set training.trees=50
+      mlplat run monitor                    look at what the endpoint was asked; `mlplat open drift` shows it
+      mlplat run monitor --until 2013-08-01 --rows 2013-06-01 2013-08-01
       mlplat run train --from gate          go on from a step of the run that failed
       mlplat run resume                     go on behind the steps that it has finished
       mlplat run train --sample 5000 --pdb  the same steps in one process
@@ -80,6 +83,10 @@ def command() -> None:
 @click.argument("flow", required=False, metavar="")
 @click.option("--until", metavar="DATE", help="Present of the run: rows and labels known by then.")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Use N rows only, for a quick look.")
+@click.option(
+    "--rows", nargs=2, metavar="FROM TO", help="`monitor`: the project's own rows of a time, not the prediction log."
+)
+@click.option("--snapshot", metavar="HASH", help="Train again on the rows of a training set (`mlplat data list`).")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A value of mlplat.yaml for this run only.")
 @click.option("--from", "step", metavar="STEP", help="Go on from STEP of the last run that failed, with its inputs.")
 @click.option("--train-start", metavar="DATE", help="First day of the training rows.")
@@ -100,6 +107,8 @@ def start(
     *,
     until: str | None,
     sample: int | None,
+    rows: tuple[str, str] | None,
+    snapshot: str | None,
     pairs: tuple[str, ...],
     step: str | None,
     debug: bool,
@@ -129,7 +138,14 @@ def start(
     if flow is None and not only_prepare:
         raise UsageError("no flow was named", hint="`mlplat run train`")
     request = flows.Request(
-        flow or "", until, sample, _overrides(pairs), {k.replace("_", "-"): v for k, v in dates.items() if v}, step
+        flow or "",
+        until,
+        sample,
+        _overrides(pairs),
+        {k.replace("_", "-"): v for k, v in dates.items() if v},
+        step,
+        snapshot=snapshot,
+        rows=rows,
     )
     if only_prepare:
         _check(folder, request, debug=debug, only_prepare=only_prepare)
@@ -194,7 +210,7 @@ def _check_times(request: Request) -> None:
     from mlplat.runs import flow as flows
 
     flows.check_time(request.until, "--until")
-    for name, text in request.dates.items():
+    for name, text in [*request.dates.items(), *(("rows", text) for text in request.rows or ())]:
         flows.check_time(text, f"--{name}")
 
 

@@ -26,13 +26,13 @@ def rows(spec: PlatformSpec, stack: str) -> list[Row]:
 
 
 def status(spec: PlatformSpec, stack: str, *, as_json: bool) -> int:
-    """Print what runs; return 1 where a part of the platform is not ready. An endpoint's trouble is its owner's."""
+    """Print what runs; return 1 where a part of the platform is not ready."""
     found = rows(spec, stack)
     if as_json:
         emit_json([asdict(row) for row in found])
     else:
         show(found)
-    bad = [row for row in found if not row.ready and row.group != "endpoint"]
+    bad = is_broken(found)
     if not any(row.group == "service" for row in found):
         say(f"no service of the platform is on the cluster: `mlplat up -s {stack}` puts them there")
         return 1
@@ -41,18 +41,21 @@ def status(spec: PlatformSpec, stack: str, *, as_json: bool) -> int:
     return 1 if bad else 0
 
 
-def beside(spec: PlatformSpec, stack: str) -> int:
-    """Print what runs on the cluster of an account's stack; return 1 where a part of the platform is not ready there.
+def beside(spec: PlatformSpec, stack: str) -> list[Row]:
+    """Return what runs on the cluster of an account's stack.
 
     A cluster that cannot be asked from here is said, and no fault: many are reached from inside their network alone.
     """
     try:
-        found = rows(spec, stack)
+        return rows(spec, stack)
     except MlplatError as error:
         say(f"what runs on the cluster could not be asked: {error.told()}")
-        return 0
-    show(found)
-    return int(any(not row.ready and row.group != "endpoint" for row in found))
+        return []
+
+
+def is_broken(found: list[Row]) -> bool:
+    """Tell whether a part of the platform is not ready. An endpoint's trouble is its owner's."""
+    return any(not row.ready and row.group != "endpoint" for row in found)
 
 
 def show(found: list[Row]) -> None:

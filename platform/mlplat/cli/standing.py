@@ -6,28 +6,52 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlplat.cli import stacks
+from mlplat.cli import running, stacks
 from mlplat.cli.console import emit_json, leaves, say, table
 
 if TYPE_CHECKING:
+    from mlplat.engine.summary import Part
     from mlplat.spec.platform import PlatformSpec
 
 
 def status(spec: PlatformSpec, stack: str, file: Path, *, as_json: bool) -> int:
-    """Print a stack's components; return 1 where there is none, or an interrupted `up` left something half-done."""
+    """Print a stack's components and what runs on its cluster, each row with what every target's have.
+
+    Return 1 where there is no component, an interrupted `up` left something half-done, or a part of the platform is not
+    ready.
+    """
     from mlplat.engine.summary import parts
 
     found = parts(stacks.existing(spec, stack, file).resources())
-    if as_json:
-        emit_json([asdict(each) for each in found])
-    else:
+    if not as_json:
         rows = [(each.component, each.resources, each.protected, each.pending) for each in found]
         table(rows, ["component", "resources", "protected", "half-done"])
+    half = sum(each.pending for each in found)
     if not found:
         say(f"nothing of the stack stands: `mlplat up -s {stack}` makes it")
-    if half := sum(each.pending for each in found):
+    if half:
         say(f"{half} resources are half-done: `mlplat up -s {stack}` goes on from there")
-    return 1 if half or not found else 0
+    # Without anything of the account, there is no cluster to be asked.
+    beside = running.beside(spec, stack) if found and not spec.foundation.only else []
+    if as_json:
+        emit_json([*map(_row, found), *map(asdict, beside)])
+    elif beside:
+        running.show(beside)
+    return int(bool(half) or not found or running.is_broken(beside))
+
+
+def _row(part: Part) -> dict[str, Any]:
+    counted = {"resources": part.resources, "protected": part.protected, "pending": part.pending}
+    state = f"{part.resources - part.pending}/{part.resources}"
+    said = f"{part.pending} half-done" if part.pending else ""
+    return {
+        "group": "component",
+        "name": part.component,
+        "ready": not part.pending,
+        "state": state,
+        "said": said,
+        **counted,
+    }
 
 
 def outputs(spec: PlatformSpec, stack: str, file: Path, *, as_json: bool) -> None:

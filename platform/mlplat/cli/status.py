@@ -24,7 +24,8 @@ def command(stack: str, as_json: bool) -> int:
     """Show every service and model revision: whether it runs and is ready, its restarts, memory and address.
 
     On a cluster it asks the cluster: services, add-ons, the gateway and endpoints. On a cloud's target it shows what
-    the stack holds there, by component, and then, without `--json`, what runs on its cluster.
+    the stack holds there, by component, and then what runs on its cluster. With `--json` every row has `name`, `state`
+    and `ready`; on a cluster also `group`, which says what it is, and `said`.
 
     Exits with 1 when a service of the platform is not ready, or a process runs that nothing keeps.
 
@@ -40,9 +41,7 @@ def command(stack: str, as_json: bool) -> int:
     if spec.target == "kubernetes":
         return running.status(spec, stack, as_json=as_json)
     if path and spec.target != "local":
-        half_done = standing.status(spec, stack, path, as_json=as_json)
-        has_none = as_json or spec.foundation.only
-        return half_done or (0 if has_none else running.beside(spec, stack))
+        return standing.status(spec, stack, path, as_json=as_json)
     rows = status(spec, stack)
     if as_json:
         emit_json([asdict(row) for row in rows])

@@ -62,10 +62,10 @@ def start(where: endpoints.Place, request: Request, *, wait: bool, as_json: bool
         commit = template["metadata"].get("annotations", {}).get(pipeline.COMMIT, "nobody knows which")
         say(f"run {run.id} of {request.flow}, as it was published from commit {commit[:12]}")
         if not wait:
-            _print(run, as_json=as_json) if as_json else click.echo(run.id)
+            _print(where, run, as_json=True) if as_json else click.echo(run.id)
             return
         run = _followed(runs, run.id, where.connection.stack)
-        _print(run, as_json=as_json)
+        _print(where, run, as_json=as_json)
         _finish(runs, run, where.connection.stack)
 
 
@@ -87,7 +87,7 @@ def show(where: endpoints.Place, name: str | None, *, as_json: bool) -> None:
         found = runs.get(name) if name else next(iter(runs.all()), None)
         if found is None:
             raise UsageError("the cluster lists no runs", hint="`mlplat run train` begins one")
-        _print(found, as_json=as_json)
+        _print(where, found, as_json=as_json)
         if found.status == "failed" and not as_json:
             click.echo("\n".join(_words(runs, found)))
 
@@ -124,15 +124,33 @@ def _nothing(_text: str) -> None:
     """Show nothing: where no line can move, a step is worth a line when it is over."""
 
 
-def _print(run: ClusterRun, *, as_json: bool) -> None:
+def _print(where: endpoints.Place, run: ClusterRun, *, as_json: bool) -> None:
+    version = _registered(where, run) if run.status == "done" else ""
     if as_json:
-        emit_json(asdict(run))
+        emit_json({**asdict(run), "version": version or None})
         return
     rows = dict(zip(["run", "flow", "status", "began", "took", "arguments", "why"], _row(run), strict=True))
-    facts = {**rows, **({"message": run.message} if run.message else {})}
+    known = {"message": run.message, "version": version and f"{where.name(None)} {version}"}
+    facts = {**rows, **{name: text for name, text in known.items() if text}}
     click.echo("\n".join(f"{name:<10} {text}" for name, text in facts.items()))
     if run.steps:
         click.echo("\n".join(["", *(f"  {step.line()}" for step in run.steps)]))
+
+
+def _registered(where: endpoints.Place, run: ClusterRun) -> str:
+    """Return the version that a run has registered; empty where it has none, or nobody can be asked."""
+    from pathlib import Path
+
+    import httpx
+
+    from mlplat.controller.registry import MlflowRegistry
+
+    try:
+        with where.reach(where.connection.tracking) as tracking, httpx.Client(trust_env=False) as http:
+            return MlflowRegistry(tracking, Path(), http).registered_by(where.name(None), run.id)
+    except MlplatError as error:
+        warn(f"what it registered cannot be asked: {error.message}")
+        return ""
 
 
 def _row(run: ClusterRun) -> list[str]:

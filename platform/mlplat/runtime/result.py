@@ -14,7 +14,7 @@ from mlplat.errors import MlplatError
 from mlplat.files import write_atomic
 
 VARIABLE = "MLPLAT_RESULT"
-Status = Literal["registered", "passed", "refused", "failed"]
+Status = Literal["registered", "passed", "refused", "failed", "quiet", "alarm"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Result:
     """The end of a run."""
 
     status: Status
-    """`passed` is a model that was judged good enough and, by wish, not registered."""
+    """`passed` is a model that was judged good enough and, by wish, not registered; `quiet` and `alarm` a monitor's."""
     step: str
     message: str
     model: str

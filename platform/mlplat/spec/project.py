@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from mlplat.errors import Problem, SpecError
 from mlplat.spec.base import Spec, TimeZone, parse, read_text, read_yaml
+from mlplat.spec.explanations import ExplanationSpec
+from mlplat.spec.features import LiveSpec
+from mlplat.spec.gate import GateSpec
 from mlplat.spec.migrations import PROJECT, newest, refuse_newer, upgrade
+from mlplat.spec.monitoring import MonitoringSpec
 from mlplat.spec.pipelines import PipelineSpec
 from mlplat.spec.platform import Label
+from mlplat.spec.preprocessing import PreprocessingSpec
 from mlplat.spec.privacy import LoggedColumns
+from mlplat.spec.retraining import RetrainingPolicy
 from mlplat.spec.rollout import RolloutPolicy
 from mlplat.spec.scale import ScaleSpec
+from mlplat.spec.search import Family, SearchSpec
+from mlplat.spec.sources import BadRowsSpec, Source
 
 VERSION = newest(PROJECT)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -35,7 +44,10 @@ class FeatureGroup(Spec):
 class DataSpec(Spec):
     """Where rows come from, and when each part of a row becomes known."""
 
-    source: str = Field(description="`flights`, or the path of a CSV or Parquet file, from the project's folder.")
+    source: Source = Field(
+        description="`flights`; a path from the project's folder, or a pattern such as `data/*.parquet`, of CSV or "
+        "Parquet files; `s3://bucket/prefix`; or `{sql: …}`."
+    )
     target: str = Field(description="Column that is predicted.")
     time: str | None = Field(None, description="Column with the time that a row is about; unset, rows have no time.")
     timezone: TimeZone = Field("UTC", description="Zone in which days begin, and in which dates without one are read.")
@@ -55,13 +67,27 @@ class DataSpec(Spec):
         default={}, description="Groups of columns by name; none at all means every column that has no other part."
     )
     refused: tuple[str, ...] = Field((), description="Columns that are known only afterwards, and never features.")
+    keys: tuple[str, ...] = Field(
+        (),
+        description="Columns that say whom or what a row is about, such as a customer: never features; `mlplat data "
+        "diff` compares rows by them, and `mlplat data erase` finds them by one.",
+    )
+    bad_rows: BadRowsSpec = Field(BadRowsSpec(), description="What becomes of rows that do not hold to the schema.")
+    keep_snapshots: NonNegativeInt = Field(
+        20, description="Training sets whose rows are kept, the newest ones; 0 keeps none."
+    )
+
+    @property
+    def origin(self) -> str:
+        """Return the source as messages name it."""
+        return self.source if isinstance(self.source, str) else f"the query on `{self.source.sql.url_env}`"
 
     @model_validator(mode="after")
     def _columns_have_one_part(self) -> Self:
         named = Counter(column for group in self.features.values() for column in group.columns)
         if twice := [column for column, count in named.items() if count > 1]:
             raise ValueError(f"features: `{twice[0]}` is in two groups")
-        for part, columns in (("target", [self.target]), ("refused", self.refused)):
+        for part, columns in (("target", [self.target]), ("refused", self.refused), ("keys", self.keys)):
             if leaked := [column for column in columns if column in named]:
                 raise ValueError(f"features: `{leaked[0]}` is {part} as well, so it cannot be a feature")
         if self.time is None and (self.lead_hours or self.label_time or any(g.known for g in self.features.values())):
@@ -94,7 +120,7 @@ class SplitSpec(Spec):
 class TrainingSpec(Spec):
     """The model."""
 
-    family: Literal["gradient_boosting", "random_forest", "linear"] = Field(
+    family: Family = Field(
         "gradient_boosting", description="Kind of model; `linear` is logistic regression, or ridge for numbers."
     )
     trees: Annotated[int, Field(ge=1, le=5000)] = Field(150, description="Trees of a boosted model or a forest.")
@@ -107,8 +133,21 @@ class TrainingSpec(Spec):
     max_features: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Share of the columns each split may look at; unset, the kind of model decides."
     )
+    penalty: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="`linear`: weight of the penalty on squared coefficients."
+    )
     rare_rows: PositiveInt = Field(50, description="A category with fewer rows is treated as one never seen.")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of everything that is random.")
+    preprocessing: PreprocessingSpec = Field(
+        PreprocessingSpec(), description="How columns are prepared, inside the model's pipeline."
+    )
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """Return these settings with some keys, written with dots, set otherwise. Raises `ValueError`."""
+        plain = self.model_dump(mode="json")
+        for path, value in values.items():
+            _set(plain, path, value)
+        return type(self).model_validate_json(json.dumps(plain))
 
 
 class CostSpec(Spec):
@@ -129,30 +168,6 @@ class FormatSpec(Spec):
     scale: ScaleSpec = Field(ScaleSpec(), description="Model servers on a cluster, and what each is given.")
 
 
-class GateSpec(Spec):
-    """What a model must show before it may be registered."""
-
-    margin: Annotated[float, Field(gt=0, lt=0.5)] = Field(
-        0.01,
-        description="Most that a challenger may lose to the champion: in area under the ROC curve, or as a share of "
-        "the champion's root mean squared error.",
-    )
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="Confidence of every interval.")
-    resamples: Annotated[int, Field(ge=100, le=20_000)] = Field(
-        500, description="Bootstrap samples an interval is made of."
-    )
-    min_auc: Annotated[float, Field(ge=0.5, lt=1)] = Field(
-        0.55, description="Binary: least area under the ROC curve, whatever it is compared with."
-    )
-    max_calibration_gap: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.15, description="Binary: most that the mean probability may differ from the share of positives."
-    )
-    min_r2: Annotated[float, Field(ge=-1, lt=1)] = Field(
-        0.05, description="Regression: least share of the variance explained, whatever it is compared with."
-    )
-    min_rows: PositiveInt = Field(200, description="Fewest rows of a hold-out that may judge.")
-
-
 class ProjectSpec(Spec):
     """A project: its data, its model, and what the model must show."""
 
@@ -162,18 +177,39 @@ class ProjectSpec(Spec):
     model: Label = Field(description="Name of the model; on the platform it is `project/model`.")
     task: Literal["binary", "regression"] = Field(description="Whether one of two classes or a number is predicted.")
     data: DataSpec = Field(description="Where rows come from, and when each part of a row becomes known.")
+    live: LiveSpec = Field(LiveSpec(), description="Events that features of the last hours are made of.")
     split: SplitSpec = Field(SplitSpec(), description="How rows are divided.")
     training: TrainingSpec = Field(TrainingSpec(), description="The model.")
+    search: SearchSpec = Field(SearchSpec(), description="How the model's settings are chosen.")
     cost: CostSpec = Field(CostSpec(), description="What mistakes cost.")
     gate: GateSpec = Field(GateSpec(), description="What a model must show.")
+    explanations: ExplanationSpec = Field(ExplanationSpec(), description="How a run explains its model.")
     serving: FormatSpec = Field(FormatSpec(), description="How the model is served.")
     prediction_log: LoggedColumns = Field(
         LoggedColumns(), description="What the log of predictions keeps of the model's columns."
     )
     rollout: RolloutPolicy = Field(RolloutPolicy(), description="How a new version takes over an endpoint's traffic.")
+    monitoring: MonitoringSpec = Field(
+        MonitoringSpec(), description="When a change of what an endpoint is asked, or of how right it is, is an alarm."
+    )
+    retraining: RetrainingPolicy = Field(
+        RetrainingPolicy(), description="When the platform trains the model anew by itself."
+    )
     pipelines: dict[Label, PipelineSpec] = Field(
         {}, description="Flows by name, for clusters: when they run, and what their steps are given."
     )
+
+    @model_validator(mode="after")
+    def _what_is_searched_is_possible(self) -> Self:
+        for key, space in self.search.space.items():
+            if key in ("family", "seed"):
+                raise ValueError(f"search.space: `{key}` is no setting to search; `search` has `families` and `seeds`")
+            for value in space.ends():
+                try:
+                    self.training.changed({key: value})
+                except ValueError as error:
+                    raise ValueError(f"search.space: `training.{key}` cannot be {json.dumps(value)}") from error
+        return self
 
 
 def read(path: Path) -> ProjectSpec:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.load import Load
-from bench.results import Duel, Footprint, Growth, Reference, Results, Timed, ratio
+from bench.results import Drifted, Duel, Footprint, Growth, Reference, Results, Timed, ratio
 from bench.servers import MLFLOW, MLSERVER_SKLEARN, ONNX, SKOPS
 from bench.targets import GATEWAY, MODEL, beside, judge, through
 
@@ -112,3 +112,9 @@ def test_the_gateway_is_compared_with_the_same_server_past_it() -> None:
 def test_a_run_whose_ends_differ_is_noisy(last: float, noisy: bool) -> None:
     first = Load(100, 1, 1, 1, 100)
     assert Reference(first, replace(first, requests_per_second=last)).is_noisy is noisy
+
+
+@pytest.mark.parametrize(("psi", "both", "expected"), [(0.1, 0.2, [True, True]), (0.25, 0.7, [False, False])])
+def test_drift_is_judged_by_the_medians_of_its_ways(psi: float, both: float, expected: list[bool]) -> None:
+    found = Drifted(100_000, 30, (9.0, psi, psi), (9.0, both, both), (1.0,), (4.0, 4.0, 90.0))
+    assert [verdict.holds for verdict in judge(Results(drift=found))] == expected

@@ -1,9 +1,11 @@
-"""`mlplat down` on a cloud's target: what is asked, in which order things are done, what stops it."""
+"""`mlplat down` and `status` on a cloud's target: what is asked and in which order, what stops it, what is told."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +13,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from mlplat.cli import cli, clouds, stacks
+from mlplat.cli import cli, clouds, running, stacks
+from mlplat.engine import summary
 from mlplat.engine.ending import Ending
 from mlplat.errors import MlplatError, UnreachableError
 from mlplat.spec.platform import PlatformSpec, read_platform
 from mlplat.targets.aws import drain, ends, leftovers, session
+from mlplat.targets.kubernetes.status import Row
 
 FILE = """\
 config:
@@ -104,8 +108,13 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, did: list[str]) -> He
 
 
 def down(*argv: str) -> Result:
-    """Type the command without a terminal; its exit code is the one a person would see."""
-    result = CliRunner().invoke(cli, ["down", "-s", "dev", *argv], standalone_mode=False)
+    """Type `mlplat down`."""
+    return run("down", *argv)
+
+
+def run(verb: str, *argv: str) -> Result:
+    """Type a command without a terminal; its exit code is the one a person would see."""
+    result = CliRunner().invoke(cli, [verb, "-s", "dev", *argv], standalone_mode=False)
     if isinstance(result.exception, MlplatError):
         result.exit_code = result.exception.exit_code
     elif result.exception and not isinstance(result.exception, SystemExit):
@@ -203,3 +212,36 @@ def test_what_only_a_cloud_has_is_refused_elsewhere() -> None:
 def test_a_long_list_is_cut_and_counted() -> None:
     counted = {f"Kind{number}": 2 for number in range(clouds.LINES + 3)}
     assert clouds._listed(counted).endswith("2 Kind11 and 6 more")
+
+
+SERVICE = Row("service", "tracking", True, "2/2")
+
+
+@pytest.mark.parametrize(
+    ("rows", "half", "code"),
+    [
+        ([SERVICE], False, 0),
+        ([SERVICE], True, 1),
+        ([replace(SERVICE, ready=False)], False, 1),
+        ([Row("endpoint", "flights/late", False, "failed")], False, 0),
+        # A cluster that only its own network reaches.
+        (UnreachableError("no way there"), False, 0),
+    ],
+)
+def test_an_accounts_status_has_rows_like_a_clusters_and_both_of_them(
+    stack: Held, monkeypatch: pytest.MonkeyPatch, rows: list[Row] | UnreachableError, half: bool, code: int
+) -> None:
+    def asked(*_: Any) -> list[Row]:
+        if isinstance(rows, UnreachableError):
+            raise rows
+        return rows
+
+    monkeypatch.setattr(running, "rows", asked)
+    monkeypatch.setattr(summary, "parts", lambda _: [summary.Part("network", 12, 3, int(half))])
+    told = run("status", "--json")
+    assert told.exit_code == code
+    component, *others = json.loads(told.stdout)
+    assert component.keys() >= asdict(SERVICE).keys()
+    assert (component["group"], component["name"], component["ready"]) == ("component", "network", not half)
+    assert others == ([] if isinstance(rows, UnreachableError) else [asdict(each) for each in rows])
+    assert ("could not be asked" in told.stderr) == isinstance(rows, UnreachableError)

@@ -220,7 +220,7 @@ def test_a_project_s_image_is_built_from_what_its_dockerfile_copies(programs: Pr
     (reference,) = typed("build", str(project), "-s", "prod").stdout.splitlines()
     assert reference.startswith(f"{REGISTRY}/projects/flights:")
     (context,) = programs.contexts
-    assert {"Dockerfile", "src/a.py", "code/mlplat/__init__.py", "code/mlplat/runtime/gate.py"} <= set(context)
+    assert {"Dockerfile", "src/a.py", "code/mlplat/__init__.py", "code/mlplat/runtime/gate/verdict.py"} <= set(context)
     assert "notes.txt" not in context
     programs.answer({"buildah push": (0, DIGEST, "")})
     assert typed("push", str(project), "-s", "prod").stdout == f"{REGISTRY}/projects/flights@{DIGEST}\n"

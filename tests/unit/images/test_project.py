@@ -63,7 +63,7 @@ def test_a_context_has_mlplat_s_own_package_beside_it(folder: Path, tmp_path_fac
     made = tmp_path_factory.mktemp("context")
     project.write(folder, made)
     assert (made / "src/package/model.py").read_text() == "x = 1\n"
-    assert (made / "code/mlplat/runtime/gate.py").is_file()
+    assert (made / "code/mlplat/runtime/gate/verdict.py").is_file()
     assert not (made / "code/mlplat/templates").exists()
     assert not (made / "tests").exists()
 

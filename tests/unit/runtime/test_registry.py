@@ -113,15 +113,6 @@ def test_a_champion_whose_files_were_changed_is_refused(store: MlflowClient, tmp
         registry.champion(NAME, tmp_path / "fetched")
 
 
-def test_uses_of_a_window_count_every_run_that_looked_at_it(store: MlflowClient, tmp_path: Path) -> None:
-    assert registry.uses_of(NAME, "sha256:w") == 0
-    registry.log(entry(tmp_path / "one"), passed=False)
-    registry.log(entry(tmp_path / "two", "another"), passed=True)
-    registry.log(entry(tmp_path / "three", "a third", **{"mlplat.window": "sha256:v"}), passed=True)
-    assert (registry.uses_of(NAME, "sha256:w"), registry.uses_of(NAME, "sha256:v")) == (2, 1)
-    assert registry.uses_of(Name("tests", "other"), "sha256:w") == 0
-
-
 def test_a_registry_that_does_not_answer_is_no_registry_without_a_champion(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from mlplat.bundle import digest
-from mlplat.errors import RefusedError
+from mlplat.errors import RefusedError, UsageError
 from mlplat.labels import Name
-from mlplat.runtime import bundles, calibration, registry
+from mlplat.runtime import bundles, calibration, ledger, registry, split
 from mlplat.runtime.split import Split, Window
 from mlplat.runtime.steps import ending, judgement, preparation, training
 from mlplat.runtime.steps.preparation import Options, Prepared
@@ -202,16 +203,6 @@ def test_hashes_tell_features_labels_and_windows_apart(
     assert preparation.prepare(spec, MAY, other).window_hash != prepared.window_hash
 
 
-def test_a_hash_is_of_names_values_and_order_and_of_nothing_else() -> None:
-    frame = pd.DataFrame({"a": [1.0, np.nan], "b": ["x", None]})
-    found = preparation.hash_rows(frame)
-    assert found == "sha256:06bf0d95c5841a821cd32e6fcf35b1b614c1d09dd9cec024301a3539f9e42426"
-    assert preparation.hash_rows(frame.set_axis([5, 9])) == found
-    assert preparation.hash_rows(frame.astype({"b": object})) == found
-    for other in (frame.iloc[::-1], frame[["b", "a"]], frame.rename(columns={"a": "c"}), frame.fillna({"a": 2.0})):
-        assert preparation.hash_rows(other) != found
-
-
 @pytest.mark.parametrize("block", ["train", "calibration"])
 def test_a_block_of_one_class_is_refused_before_training(spec: ProjectSpec, prepared: Prepared, block: str) -> None:
     labels = prepared.labels.copy()
@@ -251,7 +242,7 @@ def neighbours(*_: Any) -> Any:
     """Return a model that has no graph."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    return make_pipeline(make_column_transformer((SimpleImputer(), ["hour"])), KNeighborsClassifier(50))
+    return make_pipeline(make_column_transformer((SimpleImputer(), ["hour"])), KNeighborsClassifier(200))
 
 
 def test_a_model_without_a_graph_is_served_as_skops_with_the_reason(
@@ -282,6 +273,70 @@ def test_a_model_without_a_graph_is_refused_by_the_gate_where_onnx_is_asked_for(
     assert judgement.judge(spec, prepared, trained)["passed"], "one that has a graph passes"
 
 
+def test_rows_that_judge_and_were_learned_from_are_refused(
+    spec: ProjectSpec, prepared: Prepared, trained: Trained, alone: None
+) -> None:
+    made = prepared.split
+    for leaked in (
+        dataclasses.replace(made, train=np.append(made.train, made.holdout[:3])),
+        dataclasses.replace(made, calibration=np.append(made.calibration, made.holdout[:3])),
+    ):
+        with pytest.raises(RefusedError, match="3 rows of the hold-out are learned from as well"):
+            judgement.judge(spec, dataclasses.replace(prepared, split=leaked), trained)
+
+
+def test_a_random_split_of_rows_that_have_a_time_is_refused(
+    make_spec: MakeSpec, spec: ProjectSpec, prepared: Prepared, trained: Trained, rows: pd.DataFrame, alone: None
+) -> None:
+    untimed = make_spec(data={"source": "rows.csv", "target": "y", "refused": ["at"]})
+    drawn = dataclasses.replace(prepared, split=split.without_time(rows, untimed))
+    with pytest.raises(RefusedError, match="rows have a time and are not divided by it"):
+        judgement.judge(spec, drawn, trained)
+
+
+def test_labels_that_were_known_only_after_the_first_question_are_refused(prepared: Prepared) -> None:
+    judgement.refuse_leak(prepared.split, timed=True)
+    late = dataclasses.replace(prepared.split, learned_until=prepared.split.judged_from)
+    with pytest.raises(RefusedError, match="the hold-out's first prediction is asked for on"):
+        judgement.refuse_leak(late, timed=True)
+
+
+def test_a_report_holds_all_that_the_gate_was_asked_for(
+    make_spec: MakeSpec, rows: pd.DataFrame, store: Any, tmp_path: Path
+) -> None:
+    spec = make_spec(
+        gate={
+            "resamples": 100,
+            "min_slice_rows": 50,
+            "slices": ["carrier"],
+            "groups": ["region"],
+            "climatology": "carrier",
+            "budget": {"megabytes": 0.0001},
+        },
+        data__refused=["region"],
+    )
+    named = rows.assign(region=np.where(np.arange(len(rows)) % 2, "north", "south"))
+    made = preparation.prepare(spec, MAY, named)
+    assert "region" not in made.features, "a group need not be a feature"
+    model = training.train(spec, made, make)
+    report = json.loads(json.dumps(judgement.judge(spec, made, model), allow_nan=False))
+    assert [rule["name"] for rule in report["rules"] if not rule["passed"]] == ["size_budget"]
+    assert {each["value"] for each in report["slices"]} == {"AA", "B6", "UA"}
+    assert {each["value"] for each in report["groups"]} == {"north", "south"}
+    assert 0 < report["latency"]["p50_ms"] <= report["latency"]["p95_ms"]
+    assert 0.3 < report["adversarial"]["auc"] <= 1
+    ending.finish(spec, MAY, made, model, report, project=tmp_path)
+    other = dataclasses.replace(model, digest="sha256:other")
+    uses = ledger.read(Name("tests", "late"), made.window_hash)
+    assert (uses.look(other.digest), uses.look(model.digest)) == (2, 1)
+    assert [use.verdict for use in uses.uses] == ["refused"]
+
+
+def test_a_column_that_the_gate_names_and_no_row_has_is_refused(make_spec: MakeSpec, rows: pd.DataFrame) -> None:
+    with pytest.raises(UsageError, match="gate: the rows have no column `sex`"):
+        preparation.prepare(make_spec(gate__groups=["sex"]), MAY, rows)
+
+
 def test_a_champion_without_a_time_may_always_be_compared_with() -> None:
     empty = np.array([], dtype=np.intp)
     champion = registry.Champion("1", "sha256:a", None, None, Path())
@@ -305,7 +360,16 @@ def test_everything_of_a_regression_without_time_works_alone(
     model = training.train(spec, made, ridge)
     report = judgement.judge(spec, made, model)
     assert report["passed"]
-    assert report["holdout"] == {"start": None, "end": None, "rows": 400, "hash": made.holdout_hash, "uses": 1}
+    assert report["holdout"] == {
+        "start": None,
+        "end": None,
+        "rows": 400,
+        "hash": made.holdout_hash,
+        "uses": 1,
+        "look": 1,
+        "confidence": 0.95,
+        "ledger": [],
+    }
     assert ending.finish(spec, Options(), made, model, report, project=tmp_path).status == "passed"
 
 
