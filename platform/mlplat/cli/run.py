@@ -86,6 +86,7 @@ def command() -> None:
 @click.option(
     "--rows", nargs=2, metavar="FROM TO", help="`monitor`: the project's own rows of a time, not the prediction log."
 )
+@click.option("--version", metavar="N", help="`monitor`: look at this version, not at the one that serves.")
 @click.option("--snapshot", metavar="HASH", help="Train again on the rows of a training set (`mlplat data list`).")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A value of mlplat.yaml for this run only.")
 @click.option("--from", "step", metavar="STEP", help="Go on from STEP of the last run that failed, with its inputs.")
@@ -108,6 +109,7 @@ def start(
     until: str | None,
     sample: int | None,
     rows: tuple[str, str] | None,
+    version: str | None,
     snapshot: str | None,
     pairs: tuple[str, ...],
     step: str | None,
@@ -144,6 +146,7 @@ def start(
         _overrides(pairs),
         {k.replace("_", "-"): v for k, v in dates.items() if v},
         step,
+        version=version,
         snapshot=snapshot,
         rows=rows,
     )

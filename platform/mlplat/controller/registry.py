@@ -98,9 +98,12 @@ class MlflowRegistry:
             raise AbsentError(f"{model} has no versions", hint="`mlplat run train` registers one")
         return str(found[0]["version"])
 
-    def verdict(self, model: Name, endpoint: Name) -> Verdict | None:
+    def verdict(self, model: Name, endpoint: Name, version: str) -> Verdict | None:
         """See `retraining.Models.verdict`. Raises `RefusedError` for one that cannot be read."""
-        wanted = f"tags.`mlplat.kind` = 'monitor' and tags.`mlplat.endpoint` = '{endpoint}'"
+        wanted = (
+            f"tags.`mlplat.kind` = 'monitor' and tags.`mlplat.endpoint` = '{endpoint}'"
+            f" and tags.`mlplat.monitored_version` = '{version}'"
+        )
         for run in self._server.runs(model.id, wanted):
             tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
             if text := tags.get("mlplat.verdict"):

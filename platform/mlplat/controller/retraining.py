@@ -88,8 +88,8 @@ class Models(Protocol):
     def version(self, model: Name, number: str) -> Version:
         """See `Registry.version`."""
 
-    def verdict(self, model: Name, endpoint: Name) -> Verdict | None:
-        """Return the newest verdict of an endpoint's monitor, None before there is one. Raises `UnreachableError`."""
+    def verdict(self, model: Name, endpoint: Name, version: str) -> Verdict | None:
+        """Return the newest verdict on a version that an endpoint serves, or None. Raises `UnreachableError`."""
 
     def registered_by(self, model: Name, key: str) -> str:
         """Return the version that the run of this key has registered, empty when none. Raises `UnreachableError`."""
@@ -162,8 +162,7 @@ class Attendant:
             return
         self._looked[name] = time.monotonic()
         serving, verdict = found
-        current = verdict if verdict and verdict.model_version == version else None
-        self.alarms[name] = frozenset(alarm.kind for alarm in current.alarms) if current else frozenset()
+        self.alarms[name] = frozenset(alarm.kind for alarm in verdict.alarms) if verdict else frozenset()
         begun = [datetime.fromisoformat(time) for time in self._store.retraining(name).get("begun", [])]
         reason = due(policy, now, serving, verdict, begun)
         if reason is None:
@@ -176,7 +175,7 @@ class Attendant:
     def _seen(self, endpoint: Endpoint, version: str) -> tuple[Serving, Verdict | None]:
         registry, model = self._registry(), Name.parse(endpoint.spec.model)
         found = registry.version(model, version)
-        return Serving(version, found.learned_until), registry.verdict(model, endpoint.name)
+        return Serving(version, found.learned_until), registry.verdict(model, endpoint.name, version)
 
 
 def _begun(runner: Runner, name: Name, text: str) -> tuple[str, str]:

@@ -37,6 +37,8 @@ class Request:
     """Whether a run goes on behind the steps that it has finished."""
     origin: int | None = None
     """Which one, or the newest that did not end well."""
+    version: str | None = None
+    """Version that a monitor looks at instead of the one that serves."""
     snapshot: str | None = None
     """Hash of a training set to train on again, instead of reading the source."""
     rows: tuple[str, str] | None = None
@@ -44,7 +46,13 @@ class Request:
 
     def values(self) -> dict[str, Any]:
         """Return the flow's own parameters: only what was asked for, since a flow need not have all of them."""
-        wanted = {"until": self.until, "sample": self.sample, "snapshot": self.snapshot, **self.dates}
+        wanted = {
+            "until": self.until,
+            "sample": self.sample,
+            "snapshot": self.snapshot,
+            "version": self.version,
+            **self.dates,
+        }
         if self.rows:
             wanted["rows"] = "/".join(self.rows)
         if self.overrides:

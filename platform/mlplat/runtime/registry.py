@@ -18,6 +18,7 @@ from mlplat.labels import Name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRACKING = "MLFLOW_TRACKING_URI"
@@ -63,7 +64,6 @@ def client() -> MlflowClient:
 
 def champion(name: Name, folder: Path) -> Champion | None:
     """Return the champion of a model, its bundle fetched into a new folder and checked; None before there is one."""
-    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     registry = client()
@@ -74,12 +74,31 @@ def champion(name: Name, folder: Path) -> Champion | None:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
+    return _fetched(name, version, folder)
+
+
+def numbered(name: Name, number: str, folder: Path) -> Champion:
+    """Return a version of a model by its number, likewise. Raises `RefusedError` where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    registry = client()
+    try:
+        return _fetched(name, registry.get_model_version(name.id, number), folder)
+    except MlflowException as error:
+        if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            raise
+        raise RefusedError(f"{name} has no version {number}", hint="`mlplat model list` shows them") from error
+
+
+def _fetched(name: Name, version: ModelVersion, folder: Path) -> Champion:
+    from mlflow.artifacts import download_artifacts
+
     folder.mkdir(parents=True)
     bundle = Path(download_artifacts(artifact_uri=version.source, dst_path=str(folder)))
     found, wanted = digest_of(bundle), version.tags.get("mlplat.digest", "")
     if found != wanted:
         raise RefusedError(
-            f"champion {version.version} of {name} holds {found}, and was registered as {wanted or 'nothing'}",
+            f"version {version.version} of {name} holds {found}, and was registered as {wanted or 'nothing'}",
             hint="somebody changed its artifacts; deploy another version first",
         )
     tags = version.tags

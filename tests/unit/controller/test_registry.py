@@ -107,10 +107,10 @@ def test_a_version_says_until_when_it_has_learned(registry: MlflowRegistry, mlfl
 
 
 def test_the_newest_verdict_of_an_endpoint_s_monitor_is_read(registry: MlflowRegistry, mlflow: Mlflow) -> None:
-    assert registry.verdict(LATE, LATE) is None
+    assert registry.verdict(LATE, LATE, "3") is None
     said = {"version": 1, "endpoint": "flights/late", "model_version": "3", "time": "2013-07-01T00:00:00Z"}
     mlflow.runs = [{"mlplat.verdict": json.dumps({**said, "alarms": [{"kind": "drift", "message": "temp"}]})}]
-    verdict = registry.verdict(LATE, LATE)
+    verdict = registry.verdict(LATE, LATE, "3")
     assert verdict is not None
     assert (verdict.model_version, verdict.alarms) == ("3", (Alarm(kind="drift", message="temp"),))
     asked = mlflow.requests[-1][1]
@@ -118,7 +118,7 @@ def test_the_newest_verdict_of_an_endpoint_s_monitor_is_read(registry: MlflowReg
     assert "tags.`mlplat.endpoint` = 'flights/late'" in asked["filter"]
     mlflow.runs = [{"mlplat.verdict": "{}"}]
     with pytest.raises(RefusedError, match="verdict of flights/late's monitor cannot be read"):
-        registry.verdict(LATE, LATE)
+        registry.verdict(LATE, LATE, "3")
 
 
 def test_what_a_run_has_registered_is_found_by_its_key(registry: MlflowRegistry, mlflow: Mlflow) -> None:

@@ -62,8 +62,9 @@ class Platform:
     def registered_by(self, model: Name, key: str) -> str:
         raise AssertionError("only Argo's runner asks")
 
-    def verdict(self, model: Name, endpoint: Name) -> Verdict | None:
-        return self.verdicts[-1] if self.verdicts else None
+    def verdict(self, model: Name, endpoint: Name, version: str) -> Verdict | None:
+        found = [each for each in self.verdicts if each.model_version == version]
+        return found[-1] if found else None
 
 
 @pytest.fixture

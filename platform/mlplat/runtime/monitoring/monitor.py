@@ -48,6 +48,8 @@ class Asked:
     """The present; None for the clock's."""
     rows: str | None = None
     """Two times with `/` between them: the project's own rows of that time instead of the prediction log."""
+    version: str | None = None
+    """Number of a version to look at instead of the one that serves."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def monitor(spec: ProjectSpec, asked: Asked, build: Build, make: Make) -> Result
     if spec.data.time is None:
         raise UsageError("rows without a time cannot be monitored", hint="name the column with it: `data.time`")
     with tempfile.TemporaryDirectory(prefix="mlplat-monitor-") as folder:
-        live = _live(Name(spec.project, spec.model), Path(folder))
+        live = _live(Name(spec.project, spec.model), Path(folder), asked.version)
         return _look(spec, live, asked, cache(build), make)
 
 
@@ -105,10 +107,11 @@ def _until(spec: ProjectSpec, asked: Asked) -> pd.Timestamp:
     return pd.Timestamp(Clock.from_environment().now())
 
 
-def _live(name: Name, folder: Path) -> Live:
+def _live(name: Name, folder: Path, number: str | None) -> Live:
     if not registry.is_connected():
         raise RefusedError("there is no registry to ask what serves", hint="`mlplat run monitor` gives its address")
-    champion = registry.champion(name, folder / "champion")
+    place = folder / "bundle"
+    champion = registry.numbered(name, number, place) if number else registry.champion(name, place)
     if champion is None:
         raise RefusedError(f"no version of {name} serves yet", hint="`mlplat deploy` puts one behind the endpoint")
     learned = tracked.folder_of(name, champion.version, profile.FOLDER, folder)
