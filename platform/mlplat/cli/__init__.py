@@ -41,7 +41,7 @@ GROUPS = {
     "Models": {
         "endpoint": "List, show, roll back and delete endpoints",
         "rollout": "Watch, promote and abort rollouts",
-        "model": "List and show registered models",
+        "model": "List, show, export and promote registered models",
     },
 }
 """Every verb and its line in the help, by group. The lines stand here so that `mlplat --help` imports no verb."""
