@@ -9,6 +9,7 @@ Series = Mapping[str, str]
 """Values by series, one a minute, as promtool writes them: `0+1x60` grows by one each minute for an hour."""
 ENDPOINT = 'endpoint="flights/late", in_namespace="flights"'
 PHASE = 'mlplat_endpoint_phase{endpoint="http", exported_endpoint="flights/late", job="controller", phase="%s"}'
+ALARM = 'mlplat_endpoint_alarm{endpoint="http", exported_endpoint="flights/late", job="controller", kind="%s"}'
 SERVER = 'endpoint="flights/late", revision="r3", namespace="flights", pod="late-r3-0"'
 POD = 'namespace="flights", pod="train-0"'
 CLAIM = 'namespace="mlplat", persistentvolumeclaim="data-database-0"'
@@ -92,6 +93,13 @@ ENDPOINTS = [
         "flights/late: the rollout ended undecided, and the new version gets no traffic",
         {PHASE % "inconclusive": "1x60"},
         {PHASE % "aborted": "1x60"},
+    ),
+    Case(
+        "ModelAlarm",
+        {"endpoint": "flights/late", "kind": "drift"},
+        "flights/late: its monitor raises an alarm of drift",
+        {ALARM % "drift": "1x60"},
+        {ALARM % "drift": "0x60"},
     ),
     Case(
         "DeployFailed",

@@ -40,6 +40,7 @@ def test_every_verb_has_its_line_and_no_line_is_without_a_verb() -> None:
     assert set(VERBS) == modules - {
         "__init__",
         "clusterdown",
+        "promotion",
         "clusters",
         "console",
         "pages",

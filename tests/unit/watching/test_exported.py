@@ -37,6 +37,7 @@ def pages() -> Iterator[str]:
     controller = ControllerMetrics()
     spec = EndpointSpec(name="flights/late", model="flights/late", version="3")
     controller.passed([Endpoint(spec=spec, status=Status(phase="serving"))], {}, 0.01)
+    controller.monitored({Name("flights", "late"): ["drift"]})
     page = application(controller, lambda: 1.0)({"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}, lambda *_: None)
     yield b"".join(page).decode()
 
