@@ -26,7 +26,7 @@ def demo(tmp_path: Path) -> Iterator[dict[str, str]]:
     assert not (tmp_path / "demo").exists()
 
 
-def test_the_demo_promotes_a_better_model_and_takes_a_slow_one_back(demo: dict[str, str]) -> None:
+def test_the_demo_promotes_a_better_model_takes_a_slow_one_back_and_trains_anew_by_itself(demo: dict[str, str]) -> None:
     done = subprocess.run([ROOT / "scripts" / "demo"], env=demo, capture_output=True, text=True, check=False)
     told = done.stdout + done.stderr
     assert done.returncode == 0, told
@@ -35,6 +35,10 @@ def test_the_demo_promotes_a_better_model_and_takes_a_slow_one_back(demo: dict[s
     assert "version 2 (r2) serves" in told
     assert re.search(r"breached +p95 is (above|between)", told), told
     assert '"failed": 0' in told
+    looks = re.findall(r"^(?:alarm|quiet) outlook/late: .*$", told, re.MULTILINE)
+    assert [" drift: " in look for look in looks] == [True, True, False], told
+    assert "asked for by the platform: drift: " in told
+    assert re.search(r"promoted +version 2 \(r3\) serves", told), told
     checks = subprocess.run(
         ["make", "test"],
         cwd=Path(demo["MLPLAT_DEMO_DIR"]) / "flights",

@@ -15,10 +15,11 @@ def report(rows: pd.DataFrame, data: DataSpec, noted: Record, now: pd.Timestamp)
     """Return completeness, distinct values and range a column, duplicates, age and quarantine of rows (n × columns).
 
     Ranges are of numbers and times only, and never of keys: a report is kept for longer than rows are. Age is the hours
-    from the newest `data.time` to `now`.
+    from the newest `data.time` that is not after `now` to it: a replay's rows go on behind its clock.
     """
     hashes = pd.util.hash_pandas_object(rows, index=False)
-    newest = rows[data.time].max() if data.time and len(rows) else None
+    past = rows.loc[rows[data.time] <= now, data.time] if data.time else None
+    newest = None if past is None or past.empty else past.max()
     return {
         "rows": len(rows),
         "duplicates": int(hashes.duplicated().sum()),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRACKING = "MLFLOW_TRACKING_URI"
+CLOSED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
+"""MLflow's words for the statuses 401 and 403."""
 RUN = "MLPLAT_RUN"
 """Variable that holds the key of a `mlplat run`, which a run that goes on from it has as well."""
 COMMIT = "MLPLAT_COMMIT"
@@ -47,7 +49,7 @@ def is_connected() -> bool:
 
 
 def client() -> MlflowClient:
-    """Return a client of the registry. Raises `UnreachableError` when it does not answer."""
+    """Return a client of the registry. Raises `UnreachableError` when it is silent, `RefusedError` where it is closed."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -56,6 +58,11 @@ def client() -> MlflowClient:
     try:
         made.search_experiments(max_results=1)
     except MlflowException as error:
+        if error.error_code in CLOSED:
+            raise RefusedError(
+                f"the registry at {os.environ[TRACKING]} does not let you in",
+                hint="`MLFLOW_TRACKING_TOKEN` holds your key or token for it",
+            ) from error
         raise UnreachableError(
             f"the registry at {os.environ[TRACKING]} does not answer", hint="`mlplat status` shows what runs"
         ) from error

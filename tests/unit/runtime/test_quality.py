@@ -28,6 +28,8 @@ def test_a_report_measures_every_column_and_shows_no_key_and_no_text(spec: Proje
     )
     noted = Record(tables=[{"name": "rows.csv", "rows": 5, "quarantined": 2}])
     found = quality.report(frame, spec.data, noted, NOW)
+    later = pd.concat([frame, frame.assign(at=NOW + pd.Timedelta(days=9))])
+    assert quality.report(later, spec.data, noted, NOW)["freshness_hours"] == 36.0
     columns = found.pop("columns")
     assert found == {
         "rows": 3,

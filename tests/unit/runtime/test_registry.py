@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -109,7 +111,7 @@ def test_a_champion_whose_files_were_changed_is_refused(store: MlflowClient, tmp
     store.set_registered_model_alias(NAME.id, registry.CHAMPION, version or "")
     (kept,) = (tmp_path / "store").glob(f"*/{run_id}/artifacts/model/model.txt")
     kept.write_text("another model")
-    with pytest.raises(RefusedError, match=r"champion 1 of tests/late holds sha256:.*, and was registered as sha256:"):
+    with pytest.raises(RefusedError, match=r"version 1 of tests/late holds sha256:.*, and was registered as sha256:"):
         registry.champion(NAME, tmp_path / "fetched")
 
 
@@ -121,6 +123,27 @@ def test_a_registry_that_does_not_answer_is_no_registry_without_a_champion(
     with pytest.raises(UnreachableError, match="does not answer") as caught:
         registry.champion(NAME, tmp_path)
     assert "mlplat status" in str(caught.value.hint)
+
+
+class _Closed(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_registry_that_lets_nobody_in_says_what_it_asks_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Closed) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv(registry.TRACKING, f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(RefusedError, match="does not let you in") as caught:
+            registry.champion(NAME, tmp_path)
+        server.shutdown()
+        thread.join()
+    assert "MLFLOW_TRACKING_TOKEN" in str(caught.value.hint)
 
 
 def test_without_an_address_there_is_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
