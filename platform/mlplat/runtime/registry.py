@@ -49,7 +49,7 @@ def is_connected() -> bool:
 
 
 def client() -> MlflowClient:
-    """Return a client of the registry. Raises `UnreachableError` when it is silent, `RefusedError` where it is closed."""
+    """Return a client of the registry. Raises `UnreachableError` when it is silent, `RefusedError` when closed."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
