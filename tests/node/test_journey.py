@@ -176,7 +176,7 @@ def test_a_model_is_registered_through_the_gateway_by_whoever_has_a_key_to_write
     done = platform.register(way, "flights/hall", token=WRITERS_KEY)
     assert done.returncode == 0, done.stderr
     told = platform.run("model", "list", "--json").json()
-    assert [each["version"] for each in told if each["model"] == "flights/hall"] == [done.stdout.strip()]
+    assert [each["version"] for each in told if each["model"] == "flights/hall"] == done.stdout.splitlines()[-1:]
     # Who it was, in the gateway's own words, which its proxies write down within seconds.
     until(lambda: _told(platform) == {(HTTPStatus.UNAUTHORIZED, None), (HTTPStatus.OK, WRITER)}, what="who has called")
 
