@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
+from moto.server import ThreadedMotoServer
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mlplat.spec.project import ProjectSpec, override
@@ -59,3 +60,26 @@ def rows() -> pd.DataFrame:
     odds = frame["hour"] / 8 + (frame["carrier"] == "B6") + np.nan_to_num(frame["wind"], nan=10) / 8 - 4
     frame["y"] = (source.random(count) < 1 / (1 + np.exp(-odds))).astype(int)
     return frame
+
+
+@pytest.fixture(scope="session")
+def _object_server() -> Iterator[str]:
+    made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    made.start()
+    host, port = made.get_host_and_port()
+    yield f"http://{host}:{port}"
+    made.stop()
+
+
+@pytest.fixture
+def object_store(_object_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have this process's variables lead to an object store that answers as S3 does; return its address."""
+    settings = {
+        "AWS_ENDPOINT_URL_S3": _object_server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return _object_server

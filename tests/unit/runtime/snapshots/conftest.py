@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from moto.server import ThreadedMotoServer
 
 from mlplat.runtime.hashing import hash_rows
 from mlplat.runtime.record import Record
@@ -22,27 +21,10 @@ from mlplat.spec.project import ProjectSpec
 Keep = Callable[[pd.DataFrame], Snapshot]
 
 
-@pytest.fixture(scope="session")
-def bucket_server() -> Iterator[str]:
-    made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    made.start()
-    host, port = made.get_host_and_port()
-    yield f"http://{host}:{port}"
-    made.stop()
-
-
 @pytest.fixture
-def in_bucket(bucket_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+def in_bucket(object_store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     import boto3
 
-    settings = {
-        "AWS_ENDPOINT_URL_S3": bucket_server,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
     boto3.client("s3").create_bucket(Bucket="snapshots-of-tests")
     monkeypatch.setenv(VARIABLE, f"s3://snapshots-of-tests/{tmp_path.name}")
     return f"s3://snapshots-of-tests/{tmp_path.name}"

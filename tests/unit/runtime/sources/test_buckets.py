@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from mlplat.errors import UnreachableError, UsageError
 from mlplat.runtime.sources import buckets
@@ -13,27 +12,10 @@ from mlplat.runtime.sources import buckets
 ADDRESS = "s3://rows-of-tests/daily"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    made.start()
-    host, port = made.get_host_and_port()
-    yield f"http://{host}:{port}"
-    made.stop()
-
-
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def bucket(object_store: str) -> Iterator[Any]:
     import boto3
 
-    settings = {
-        "AWS_ENDPOINT_URL_S3": server,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
     made = boto3.resource("s3").Bucket("rows-of-tests")
     made.create()
     yield made
