@@ -32,9 +32,10 @@ def check_answers(connection: Connection) -> None:
         ) from error
 
 
-def begin(project: Path, connection: Connection, request: Request) -> tuple[Run, str | None]:
+def begin(project: Path, connection: Connection, request: Request, key: str = "") -> tuple[Run, str | None]:
     """Record a new run of a request; return it with the Metaflow run that it goes on from, if any.
 
+    `key` is what it registers under, instead of one of its own.
     Raises `UsageError` when it is to go on and there is nothing to go on from.
     """
     runs, origin = Runs(project), None
@@ -42,7 +43,9 @@ def begin(project: Path, connection: Connection, request: Request) -> tuple[Run,
     if request.step or request.resumes:
         origin = runs.unfinished(request.origin) if request.origin else runs.last_unfinished(request.flow)
         arguments = ["--from", request.step] if request.step else ["resume", str(origin.record.id)]
-    run = runs.begin(request.flow, arguments, platform=connection.platform, stack=connection.stack, origin=origin)
+    run = runs.begin(
+        request.flow, arguments, platform=connection.platform, stack=connection.stack, origin=origin, key=key
+    )
     return run, origin.metaflow_id if origin else None
 
 

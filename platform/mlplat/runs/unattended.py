@@ -18,7 +18,7 @@ from mlplat.contracts import Connection
 from mlplat.controller.unattended import OUTCOME, Job, Result
 from mlplat.errors import MlplatError
 from mlplat.files import write_atomic
-from mlplat.runs import flow, start
+from mlplat.runs import start
 from mlplat.runs.flow import COMMIT, REASON, Request
 from mlplat.runs.progress import Steps
 from mlplat.runs.store import Run, Runs
@@ -61,15 +61,10 @@ def carry_out(job: Job) -> Result:
     if before is not None and before.metaflow_id:
         request = Request(job.flow, resumes=True, origin=before.record.id)
     start.check_answers(connection)
-    origin = before if request.resumes else None
-    run = runs.begin(
-        job.flow, request.options(), platform=connection.platform, stack=connection.stack, origin=origin, key=job.key
-    )
+    run, origin = start.begin(project, connection, request, job.key)
     steps = Steps(started=_say, ended=_say)
     marks = {REASON: job.reason, COMMIT: job.commit, "PYTHONPATH": os.pathsep.join(job.paths)}
-    number = origin.metaflow_id if origin else None
-    flow.find(project, job.flow)
-    return _result(start.carry_out(run, project, python, connection, request, origin=number, steps=steps, marks=marks))
+    return _result(start.carry_out(run, project, python, connection, request, origin=origin, steps=steps, marks=marks))
 
 
 def _awaited(runs: Runs, run: Run) -> Run:
