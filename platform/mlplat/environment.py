@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlplat import bytecode
 from mlplat.errors import MlplatError, StateError
 from mlplat.files import data_dir, write_atomic
 
@@ -182,8 +183,19 @@ class _Build:
         uv = find_uv()
         for argv in _with_uv(uv, self) if uv else _with_pip(self):
             self._run(argv, lock)
+        self._compile(lock)
         self._mark("complete")
         self.progress(f"{self.name}: installed in {time.monotonic() - started:.0f} s")
+
+    def _compile(self, lock: int) -> None:
+        packages, store = self.folder / "lib", bytecode.folder(fingerprint(self.requirements))
+        if bytecode.restore(store, packages):
+            return
+        # A package may bring files that are no Python of this version; whoever imports one is told.
+        argv = [str(self.python), "-m", "compileall", "-q", "-j", "0", str(packages)]
+        null = subprocess.DEVNULL
+        subprocess.run(argv, env=inherited(), stdin=null, stdout=null, stderr=null, pass_fds=(lock,), check=False)
+        bytecode.keep(packages, store)
 
     def _run(self, argv: list[str], lock: int) -> None:
         # The installer holds the lock too: should this process be killed, nobody starts over beneath the installer.
@@ -258,7 +270,7 @@ class _Build:
 
 def _with_uv(uv: str, build: _Build) -> list[list[str]]:
     python = ["--python", str(build.python)]
-    options = ["--require-hashes", "--compile-bytecode", "--allow-empty-requirements"]
+    options = ["--require-hashes", "--allow-empty-requirements"]
     return [
         [
             uv,
@@ -277,7 +289,7 @@ def _with_uv(uv: str, build: _Build) -> list[list[str]]:
 
 def _with_pip(build: _Build) -> list[list[str]]:
     venv = [base_python(), "-m", "venv", "--prompt", build.name, str(build.folder)]
-    options = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--require-hashes", "--compile"]
+    options = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--require-hashes", "--no-compile"]
     return [venv, [str(build.python), "-m", "pip", "install", *options, "--requirement", str(build.requirements)]]
 
 

@@ -100,6 +100,18 @@ def test_it_holds_what_is_required_compiled_and_says_so(bench: Bench, installer:
     assert bench.said[1].startswith("tiny: installed in ")
 
 
+def test_the_next_one_of_the_same_requirements_is_not_compiled_again(bench: Bench) -> None:
+    if environment.find_uv() is None:
+        pytest.skip("uv is not installed")
+    bench.ensure()
+    environment.ensure(bench.requirements, bench.folder.with_name("next"), progress=bench.said.append)
+    first, second = (
+        next(folder.glob("lib/python*/site-packages/__pycache__/tinypkg.*.pyc"))
+        for folder in (bench.folder, bench.folder.with_name("next"))
+    )
+    assert first.stat().st_ino == second.stat().st_ino
+
+
 def test_a_complete_one_is_not_touched_again(bench: Bench) -> None:
     bench.ensure()
     before = bench.marker().stat().st_mtime_ns
