@@ -17,6 +17,8 @@ from mlplat.manifests import names
 
 API = "gateway.networking.k8s.io"
 ENVOY = "gateway.envoyproxy.io"
+LISTENER = "endpoints"
+"""The gateway's listener of endpoints, and of what is no page."""
 REQUEST_SECONDS = 30
 """A prediction that takes longer is answered with 504 and counts as an error."""
 CONNECT_SECONDS = 1

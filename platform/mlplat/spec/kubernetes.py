@@ -87,6 +87,35 @@ class JwtSpec(Spec):
     team_claim: str = Field("groups", description="Claim whose values name the caller's teams.")
 
 
+class PagesSpec(Spec):
+    """Pages for people at the gateway, for those who have signed in; without it, `mlplat open` forwards a port."""
+
+    domain: Hostname = Field(
+        description="They answer to `tracking.`, `grafana.` and `workflows.` below this name, whose addresses you set."
+    )
+    issuer: HttpsUrl = Field(description="OpenID Connect provider with which people sign in.")
+    client_id: Annotated[str, StringConstraints(min_length=1)] = Field(description="The gateway's name there.")
+    secret: SecretName = Field(
+        description="Secret in the namespace `mlplat` whose key `client-secret` is its password."
+    )
+    tls_secret: SecretName | None = Field(
+        None, description="Secret of the kind `kubernetes.io/tls` for these names; unset, the gateway's own."
+    )
+    groups: list[str] = Field(
+        [], description="Who may come in, by the token's claim; unset, whoever may sign in under `client_id`."
+    )
+    group_claim: str = Field("groups", description="Claim whose values name a person's groups.")
+    jwks: HttpsUrl | None = Field(None, description="Address of the provider's public keys, for `groups`.")
+
+    @model_validator(mode="after")
+    def _groups_are_proved(self) -> Self:
+        if bool(self.groups) != (self.jwks is not None):
+            raise ValueError("`groups` and `jwks` belong together")
+        if self.domain.startswith("*."):
+            raise ValueError("`domain` begins with `*.`, and the pages' names are put before it")
+        return self
+
+
 class ExposureSpec(Spec):
     """The one address under which endpoints answer."""
 
@@ -112,6 +141,16 @@ class ExposureSpec(Spec):
         1024, description="Requests to one revision under way at a time; further ones are refused at once."
     )
     replicas: PositiveInt = Field(2, description="Proxies that answer.")
+    pages: PagesSpec | None = Field(
+        None,
+        description="Pages of MLflow, Grafana and Argo behind a sign-in; unset, they are not reached from outside.",
+    )
+
+    @model_validator(mode="after")
+    def _pages_are_private(self) -> Self:
+        if self.pages and not (self.pages.tls_secret or self.tls_secret):
+            raise ValueError("`pages` needs a `tls_secret`, of its own or of the gateway: a session is a cookie")
+        return self
 
     @model_validator(mode="after")
     def _tokens_have_an_issuer(self) -> Self:
@@ -223,6 +262,12 @@ class KubernetesSpec(Spec):
     addons: AddonsSpec = Field(AddonsSpec(), description="What the cluster gets, or has.")
     exposure: ExposureSpec = Field(ExposureSpec(), description="How endpoints are reached.")
     monitoring: MonitoringSpec = Field(MonitoringSpec(), description="Metrics and alerts.")
+
+    @model_validator(mode="after")
+    def _pages_have_a_gateway(self) -> Self:
+        if self.exposure.pages and self.addons.gateway == "off":
+            raise ValueError("`exposure.pages` needs a gateway, and `addons.gateway` is off")
+        return self
 
     @model_validator(mode="after")
     def _metrics_are_found(self) -> Self:

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, Field, PositiveInt, StringConstraints, model
 from mlplat.errors import Problem, SpecError, UsageError
 from mlplat.labels import LABEL, LABEL_RULE, is_label
 from mlplat.spec import rewrite, scalars
+from mlplat.spec.alerts import AlertsSpec
 from mlplat.spec.aws import AwsSpec
 from mlplat.spec.base import Spec, parse, read_text, read_yaml
 from mlplat.spec.capacity import CostSpec, PoolSpec, TeamSpec
@@ -54,6 +55,13 @@ class ControllerSpec(Spec):
     interval_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
         1.0, description="Longest time between two looks at every endpoint, in seconds."
     )
+
+
+class FeatureServerSpec(Spec):
+    """The feature server: it keeps the values that projects push, and model servers look them up."""
+
+    enabled: bool = Field(False, description="Whether there is one; without it, every request brings its values.")
+    port: Port = Field(6566, description="Port on 127.0.0.1 of the feature server.")
 
 
 class RetentionSpec(Spec):
@@ -142,6 +150,8 @@ class PlatformSpec(Spec):
     gateway: GatewaySpec = Field(GatewaySpec(), description="Envoy.")
     controller: ControllerSpec = Field(ControllerSpec(), description="The controller of endpoints and rollouts.")
     serving: ServingSpec = Field(ServingSpec(), description="Model servers.")
+    features: FeatureServerSpec = Field(FeatureServerSpec(), description="The feature server.")
+    alerts: AlertsSpec = Field(AlertsSpec(), description="Who is told of alerts, for the target `local`.")
     logs: LogSpec = Field(LogSpec(), description="Logs of services and model servers.")
     engine: EngineSpec | None = Field(
         None, description="Pulumi, which then does what `up` and `down` say; unset, they need no engine."
@@ -162,6 +172,7 @@ class PlatformSpec(Spec):
             "gateway.admin_port": self.gateway.admin_port,
             "controller.port": self.controller.port,
             "serving.first_port": self.serving.first_port,
+            **({"features.port": self.features.port} if self.features.enabled else {}),
         }
 
     def chooses(self, key: str) -> bool:
@@ -191,6 +202,12 @@ class PlatformSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _people_are_told(self) -> Self:
+        if self.target != LOCAL and self.alerts.webhook_file is not None:
+            raise ValueError("`alerts.webhook_file` is for the target `local`: write `kubernetes.monitoring.receivers`")
+        return self
+
+    @model_validator(mode="after")
     def _pools_have_nodes(self) -> Self:
         needed = {"aws": "instance_types", "kubernetes": "node_selector"}.get(self.target)
         for name, pool in self.pools.items():
@@ -205,6 +222,16 @@ class PlatformSpec(Spec):
             raise ValueError(
                 "`kubernetes.databases` and `kubernetes.objects` are required for production: those in the cluster are"
                 " for development (`kubernetes.production: false`)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _pages_share_the_port(self) -> Self:
+        exposure = self.kubernetes.exposure
+        if self.target == "aws" and exposure.pages and not exposure.tls_secret:
+            raise ValueError(
+                "`kubernetes.exposure.pages` needs `kubernetes.exposure.tls_secret` for the target `aws`: otherwise the"
+                " load balancer ends TLS, and knows one certificate"
             )
         return self
 

@@ -42,6 +42,18 @@ OBJECTS: list[ClusterFault] = [
     ),
     fault(
         "routes_lead_to_who_listens",
+        "leave for another service",
+        "ReferenceGrant/page-grafana",
+        {"spec.to.0.name": "grafana"},
+    ),
+    fault(
+        "routes_are_taken",
+        "listener that there is not",
+        "HTTPRoute/page-grafana",
+        {"spec.parentRefs.0.sectionName": "people"},
+    ),
+    fault(
+        "routes_are_taken",
         "namespace whose routes are not taken",
         "Namespace/mlplat",
         {"metadata.labels": lambda given: {key: each for key, each in given.items() if key != names.ROUTES}},
@@ -58,6 +70,18 @@ OBJECTS: list[ClusterFault] = [
         "SecurityPolicy/tracking",
         {"spec.jwt": GONE},
         stack="tokens",
+    ),
+    fault(
+        "routes_know_their_callers",
+        "page without a sign-in",
+        "SecurityPolicy/page-grafana",
+        {"spec.oidc": GONE, "spec.jwt": GONE},
+    ),
+    fault(
+        "secrets_are_known",
+        "sign-in that nobody is asked for",
+        "SecurityPolicy/page-grafana",
+        {"spec.oidc.clientSecret.name": "password"},
     ),
     fault(
         "secrets_are_known",

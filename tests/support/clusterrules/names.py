@@ -93,28 +93,50 @@ def _ports(spec: dict[str, Any]) -> Iterator[Any]:
 
 
 @rule
-def routes_lead_to_who_listens(case: Case) -> Found:
-    """A route is taken by its gateway, and leads to a port that a service of its namespace has."""
+def routes_are_taken(case: Case) -> Found:
+    """A route is for a listener that there is, and that takes routes of its namespace."""
     gateways = {(namespace(each), at(each.inputs, "metadata.name")): each for each in documents(case, "Gateway")}
     spaces = {at(each.inputs, "metadata.name"): each for each in documents(case, "Namespace")}
+    for each in documents(case, "HTTPRoute"):
+        labels = at(spaces[namespace(each)].inputs, "metadata.labels") or {}
+        for parent in each.inputs["spec"]["parentRefs"]:
+            found = gateways.get((parent["namespace"], parent["name"]))
+            listeners = found.inputs["spec"]["listeners"] if found else []
+            named = [one for one in listeners if one["name"] == parent.get("sectionName", one["name"])]
+            if not named:
+                yield each.key, f"is for a listener of the gateway {parent['name']} that there is not"
+            elif not any(_takes(one, namespace(each) == parent["namespace"], labels) for one in named):
+                yield each.key, f"is of {namespace(each)}, of which the gateway takes no route"
+
+
+def _takes(listener: dict[str, Any], at_home: bool, labels: dict[str, str]) -> bool:
+    asked = listener["allowedRoutes"]["namespaces"]
+    if asked["from"] == "Same":
+        return at_home
+    return bool(asked["selector"]["matchLabels"].items() <= labels.items())
+
+
+@rule
+def routes_lead_to_who_listens(case: Case) -> Found:
+    """A route leads to a port that a service has: of its own namespace, or of a chart in one that gives leave."""
     services = {
         (namespace(each), at(each.inputs, "metadata.name"), port["port"])
         for each in documents(case, "Service")
         for port in each.inputs["spec"]["ports"]
     }
+    left = {
+        (namespace(each), granted["name"])
+        for each in documents(case, "ReferenceGrant")
+        for granted in each.inputs["spec"]["to"]
+    }
+    # What a chart brings is not seen here: its services begin with its release's name.
+    brought = [(namespace(each), f"{chart_name(each)}-") for each in charts(case)]
     for each in documents(case, "HTTPRoute"):
-        labels = at(spaces[namespace(each)].inputs, "metadata.labels") or {}
-        for parent in each.inputs["spec"]["parentRefs"]:
-            found = gateways.get((parent["namespace"], parent["name"]))
-            if found is None:
-                yield each.key, f"is for the gateway {parent['name']}, which there is not"
-                continue
-            asked = at(found.inputs, "spec.listeners.allowedRoutes.namespaces.selector.matchLabels") or {}
-            if not asked.items() <= labels.items():
-                yield each.key, f"is of {namespace(each)}, of which the gateway takes no route"
         for backend in _backends(each):
-            if (namespace(each), backend["name"], backend["port"]) not in services:
-                yield each.key, f"leads to the port {backend['port']} of {backend['name']}, which there is not"
+            space, name = backend.get("namespace", namespace(each)), str(backend["name"])
+            by_chart = (space, name) in left and any(space == of and name.startswith(begins) for of, begins in brought)
+            if (space, name, backend["port"]) not in services and not by_chart:
+                yield each.key, f"leads to the port {backend['port']} of {name}, which there is not, or not for it"
 
 
 def _backends(route: Made) -> list[dict[str, Any]]:
@@ -123,11 +145,11 @@ def _backends(route: Made) -> list[dict[str, Any]]:
 
 @rule
 def routes_know_their_callers(case: Case) -> Found:
-    """Whoever comes by a route of the platform's own is known by a key or a token: MLflow asks nobody who they are."""
+    """Whoever comes by a route of the platform is known by a key, token or sign-in: MLflow asks nobody who it is."""
     guarded = {
         (namespace(each), target.get("name"))
         for each in documents(case, "SecurityPolicy")
-        if {"apiKeyAuth", "jwt"} & each.inputs["spec"].keys()
+        if {"apiKeyAuth", "jwt", "oidc"} & each.inputs["spec"].keys()
         for target in each.inputs["spec"].get("targetRefs", [])
         if target["kind"] == "HTTPRoute"
     }

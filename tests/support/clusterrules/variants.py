@@ -28,7 +28,14 @@ JWT = {
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "small": ("staging", SMALL),
     "adopted": ("staging", {"kubernetes.addons": dict.fromkeys(GROUPS, "adopt")}),
-    "alone": ("staging", {"kubernetes.addons": dict.fromkeys(GROUPS, "off"), "kubernetes.monitoring": {}}),
+    "alone": (
+        "staging",
+        {
+            "kubernetes.addons": dict.fromkeys(GROUPS, "off"),
+            "kubernetes.monitoring": {},
+            "kubernetes.exposure.pages": None,
+        },
+    ),
     "unwatched": (
         "staging",
         {"kubernetes.addons": {"monitoring": "off", "cost": "off"}, "kubernetes.monitoring": {}},

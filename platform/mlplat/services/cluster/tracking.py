@@ -69,7 +69,7 @@ def tracking(spec: PlatformSpec) -> Service:
 
 
 def _env(spec: PlatformSpec) -> dict[str, Text | SecretRef]:
-    env = everywhere(spec).env
+    env, pages = everywhere(spec).env, spec.kubernetes.exposure.pages
     return {
         **{name: value for name, value in env.items() if name not in STORES},
         DATABASE_URL: standing.database(spec, "tracking"),
@@ -79,6 +79,8 @@ def _env(spec: PlatformSpec) -> dict[str, Text | SecretRef]:
         # Other names are refused: a page in somebody's browser cannot have itself sent here under a name of its own.
         # The gateway asks by the service's name, whatever it was asked by itself.
         "MLFLOW_SERVER_ALLOWED_HOSTS": (Ref("names:tracking"), *(f",{each}" for each in FORWARDED)),
+        # A browser says from which page it writes, and MLflow knows only pages of this computer by itself.
+        **({"MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"https://tracking.{pages.domain}"} if pages else {}),
     }
 
 

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlplat.manifests import names
-from mlplat.manifests.route import API, ENVOY
+from mlplat.manifests.route import API, ENVOY, LISTENER
 from mlplat.services.gateway import BUCKETS_MS
 from mlplat.spec.kubernetes import ExposureSpec
-from mlplat.targets.kubernetes import callers, writers
+from mlplat.targets.kubernetes import callers, people, writers
 from mlplat.targets.kubernetes.ground import Cloud, Ground
 
 CONTROLLER = f"{ENVOY}/gatewayclass-controller"
-LISTENER = "endpoints"
 SERVICES = {"load-balancer": "LoadBalancer", "node-port": "NodePort", "cluster-ip": "ClusterIP"}
 BALANCER = "service.beta.kubernetes.io/aws-load-balancer"
 BALANCER_CLASS = "service.k8s.aws/nlb"
@@ -191,7 +190,7 @@ def _gateway(exposure: ExposureSpec, cloud: Cloud | None) -> dict[str, Any]:
         "spec": {
             "gatewayClassName": names.GATEWAY,
             "infrastructure": {"parametersRef": {"group": ENVOY, "kind": "EnvoyProxy", "name": names.GATEWAY}},
-            "listeners": [listener],
+            "listeners": [listener, *people.listeners(exposure)],
         },
     }
 
@@ -224,7 +223,7 @@ def _clients(exposure: ExposureSpec) -> dict[str, Any]:
                 "withUnderscoresAction": "RejectRequest",
                 "earlyRequestHeaders": {"remove": [callers.HEADER]},
             },
-            **({"tls": {"minVersion": "1.2"}} if exposure.tls_secret else {}),
+            **({"tls": {"minVersion": "1.2"}} if exposure.tls_secret or exposure.pages else {}),
         },
     }
 

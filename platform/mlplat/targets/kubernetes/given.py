@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mlplat.manifests import names
+from mlplat.spec.kubernetes import ExposureSpec
 from mlplat.spec.platform import PlatformSpec
 from mlplat.targets.kubernetes.callers import ENDPOINT_KEYS, TRACKING_KEYS
+from mlplat.targets.kubernetes.people import SIGN_IN_KEY
 
 RECEIVER_KEYS = {"pagerduty": "key"}
 
@@ -63,8 +65,7 @@ def wanted(spec: PlatformSpec) -> Iterator[Wanted]:
             yield Wanted(home, name, f"the database of {application}", ("url",))
     if on.objects and on.objects.secret:
         yield Wanted(home, on.objects.secret, "the object store", ("access_key", "secret_key"))
-    if on.exposure.tls_secret:
-        yield Wanted(home, on.exposure.tls_secret, "TLS of the gateway", ("tls.crt", "tls.key"))
+    yield from _exposed(on.exposure)
     for name, receiver in on.monitoring.receivers.items():
         if receiver.secret:
             yield Wanted(home, receiver.secret, f"alerts to {name}", (RECEIVER_KEYS.get(receiver.kind, "url"),))
@@ -74,3 +75,13 @@ def wanted(spec: PlatformSpec) -> Iterator[Wanted]:
     if on.exposure.authentication == "api-keys" and on.addons.gateway != "off":
         yield Wanted(home, TRACKING_KEYS, "writing to MLflow through the gateway", needed=False)
         yield from (Wanted(team, ENDPOINT_KEYS, f"callers of {team}'s endpoints") for team in spec.teams)
+
+
+def _exposed(exposure: ExposureSpec) -> Iterator[Wanted]:
+    home, certificate, pages = names.NAMESPACE, ("tls.crt", "tls.key"), exposure.pages
+    if exposure.tls_secret:
+        yield Wanted(home, exposure.tls_secret, "TLS of the gateway", certificate)
+    if pages:
+        yield Wanted(home, pages.secret, "signing in to the pages", (SIGN_IN_KEY,))
+    if pages and pages.tls_secret:
+        yield Wanted(home, pages.tls_secret, "TLS of the pages", certificate)

@@ -29,6 +29,7 @@ from mlplat.targets.kubernetes import (
     flows,
     namespaces,
     objects,
+    people,
     queues,
     secrets,
     teams,
@@ -152,7 +153,9 @@ class Layer(Component):
         held = [self.gateway, *self.put(edge.policies(exposure), [self.gateway])]
         tracking = [each for each in services if each.name == writers.NAME and each.name in self._made]
         ways = [document for each in tracking for document in writers.documents(each, self.spec)]
-        return [*kind, *held, *self.put(ways, [*held, *self._made.get(writers.NAME, [])])]
+        pages = people.documents(self.spec, tracking)
+        after = [*held, *self._made.get(writers.NAME, []), *self.addons.namespaces.values()]
+        return [*kind, *held, *self.put([*ways, *pages], after)]
 
     def _watching(self) -> Made:
         topic = self.ground.cloud.alerts if self.ground.cloud else None
@@ -167,8 +170,9 @@ class Layer(Component):
         """Declare every team's namespace and what is in it; return what the controller waits for."""
         spaces = {team: self.put([teams.ground(team, self.spec)], after) for team in self.spec.teams}
         shared = copies.wanted(self.spec, self.ground)
-        if spaces and shared and self._place:
-            found = [made for team, space in spaces.items() for made in self.put(copies.rights(team, shared), space)]
+        written = [*shared, *copies.keys(self.spec)]
+        if spaces and written and self._place:
+            found = [made for team, space in spaces.items() for made in self.put(copies.rights(team, written), space)]
             self._chain(documents(copies.setup(self.spec, shared), self._place), found)
         return [made for team, space in spaces.items() for made in self._team(team, space)]
 

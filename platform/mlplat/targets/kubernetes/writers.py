@@ -44,8 +44,13 @@ def documents(tracking: Service, spec: PlatformSpec) -> Documents:
     return [
         _object(policy, "SecurityPolicy", {**target, **admitted}),
         _object(policy, "BackendTrafficPolicy", {**target, **route.connecting(SECONDS)}),
-        _object(f"{route.API}/v1", "HTTPRoute", {"parentRefs": [route.parent()], "rules": [_rule(tracking)]}),
+        _object(f"{route.API}/v1", "HTTPRoute", {"parentRefs": [_parent()], "rules": [_rule(tracking)]}),
     ]
+
+
+def _parent() -> dict[str, Any]:
+    # Not the pages' listeners too, which take every route of this namespace that names none.
+    return {**route.parent(), "sectionName": route.LISTENER}
 
 
 def _rule(tracking: Service) -> dict[str, Any]:

@@ -112,6 +112,9 @@ def _volume(on: Standing, gib: int) -> dict[str, Any]:
 
 
 def _grafana(on: Standing) -> dict[str, Any]:
+    pages = on.spec.exposure.pages
+    # What its links and its sign-in's redirects begin with.
+    own = {"server": {"root_url": f"https://grafana.{pages.domain}"}} if pages else {}
     return {
         # Empty, the chart makes one up and keeps it in the cluster; by default it is one that everybody knows.
         "adminPassword": "",
@@ -125,6 +128,6 @@ def _grafana(on: Standing) -> dict[str, Any]:
         },
         # A pod that only Helm's own test starts.
         "testFramework": {"enabled": False},
-        "grafana.ini": {"analytics": {"check_for_updates": False, "reporting_enabled": False}},
+        "grafana.ini": {"analytics": {"check_for_updates": False, "reporting_enabled": False}, **own},
         **on.placed,
     }
