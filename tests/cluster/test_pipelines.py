@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import subprocess
 import sys
@@ -12,20 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 from moto.server import ThreadedMotoServer
+from pyarrow import parquet
 
 import kubeapi
 import kubecrds
 import kubenodes
 from mlplat.cli import cli
+from mlplat.cli import data as cli_data
 from mlplat.cluster import Cluster
 from mlplat.contracts import Connection
 from mlplat.controller.stores import Entry
 from mlplat.errors import MlplatError
 from mlplat.manifests import flows, names, pipeline
+from mlplat.manifests.revision import KEY_FILE, LOG_KEY
 from mlplat.runs import compiled, prepare, workflows
+from mlplat.runtime.hashing import hash_rows
+from mlplat.runtime.snapshots.place import Place
+from mlplat.runtime.snapshots.store import Snapshot, Snapshots, pack
+from mlplat.serving import parts
 from mlplat.spec.platform import parse_platform
 from mlplat.targets.kubernetes import access, foundation
 from mlplat.targets.kubernetes import flows as told
@@ -341,6 +351,44 @@ def _may(cluster: Cluster, group: str, verb: str, api: str, resource: str) -> bo
         "spec": {"user": "somebody", "groups": [group], "resourceAttributes": asked},
     }
     return bool(cluster.create(review)["status"]["allowed"])
+
+
+def test_what_runs_there_have_kept_is_listed_and_erased_from_here(
+    project: Path, team: Cluster, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, data = b"k" * 32, "data"
+    _s3(store).create_bucket(Bucket=data)
+    team.apply(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": LOG_KEY, "namespace": TEAM},
+         "data": {KEY_FILE: base64.b64encode(key).decode()}}
+    )  # fmt: skip
+    with monkeypatch.context() as pod:
+        for name, value in {
+            "AWS_ENDPOINT_URL_S3": store,
+            "AWS_ACCESS_KEY_ID": "id",
+            "AWS_SECRET_ACCESS_KEY": "w",
+        }.items():
+            pod.setenv(name, value)
+        pod.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        rows = pd.DataFrame({"who": ["ada", "bob", "bob"], "late": [1, 0, 1]})
+        kept = Snapshots(Place(f"s3://{data}/{TEAM}/projects/piped"))
+        kept.keep(Snapshot(hash_rows(rows), "t", "t", 3, {"who": "str", "late": "int64"}, ["who"]), pack(rows), 5)
+        hashed = pa.table({"hash_who": [parts.hash_text("who", name, key) for name in ("ada", "bob")]})
+        part = io.BytesIO()
+        parquet.write_table(hashed.replace_schema_metadata({parts.METADATA: b'{"version": 2}'}), part)
+        Place(f"s3://{data}/{TEAM}/predictions").write("piped.late/r1/1.parquet", part.getvalue())
+    monkeypatch.setattr(cli_data, "_versions", lambda *_: ([], []))
+    (listed,) = json.loads(mlplat("data", "list", "--json").stdout)
+    assert (listed["rows"], listed["kept"]) == (3, True)
+    told = json.loads(mlplat("data", "erase", "who=bob", "--reason", "asked", "--json").stdout)
+    assert {each["holder"]: each["rows"] for each in told["held"]} == {"snapshot": 2, "prediction log": 1}
+    assert told["unreached"] == []
+    assert not (project / ".mlplat" / "data").exists(), "all of it is in the bucket"
+    names = [each["Key"] for each in _s3(store).list_objects_v2(Bucket=data)["Contents"]]
+    bodies = [_s3(store).get_object(Bucket=data, Key=name)["Body"].read() for name in names]
+    assert not [
+        name for name, body in zip(names, bodies, strict=True) if name.endswith("rows.parquet") and b"bob" in body
+    ]
 
 
 def test_a_platform_that_said_nothing_to_flows_is_not_published_to(project: Path, team: Cluster) -> None:

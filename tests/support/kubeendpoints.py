@@ -27,7 +27,7 @@ from mlplat.controller.errands import Errands
 from mlplat.controller.kubernetes.actuator import ClusterActuator
 from mlplat.controller.kubernetes.bundles import Bundles
 from mlplat.controller.kubernetes.routes import API_VERSION, KIND, OWNER_LABEL, Routes
-from mlplat.controller.kubernetes.settings import Objects, Settings
+from mlplat.controller.kubernetes.settings import Log, Objects, Settings
 from mlplat.controller.kubernetes.store import KubernetesStore
 from mlplat.controller.reconcile import Reconciler
 from mlplat.controller.registry import GateReport, Version
@@ -148,7 +148,7 @@ class Place:
         """Put another controller in the place of this one, with other settings if told so."""
         settings = Settings(
             tracking="http://127.0.0.1:1", namespaces={self.team: self.team}, image="registry.example.com/serving:1",
-            objects=Objects(bucket=BUCKET), port=0, production=False, **told,
+            objects=Objects(bucket=BUCKET), log=Log(bucket="data"), port=0, production=False, **told,
         )  # fmt: skip
         http = httpx.Client(transport=httpx.MockTransport(self._answer))
         cluster = CutCluster(self.api, self._at_write)

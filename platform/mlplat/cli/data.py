@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlplat.cli import dataplaces, review
 from mlplat.cli.console import emit_json, leaves, say, table, warn
 from mlplat.cli.options import current_project, json_option, project_option, stack_option
 from mlplat.errors import MlplatError, NotReadyError, UsageError
 
 if TYPE_CHECKING:
+    from mlplat.cli.dataplaces import Here, There
     from mlplat.contracts import Connection
     from mlplat.spec.project import ProjectSpec
 
@@ -27,6 +30,7 @@ def command() -> None:
 
     Every run keeps what it learns from as a snapshot, known by the hash of its content: its record for good, and its
     rows while `data.keep_snapshots` of mlplat.yaml keeps them; `mlplat run train --snapshot HASH` learns from it again.
+    Those of runs on a cluster are in its bucket: name its stack with `-s`.
 
     \b
     Example:
@@ -161,7 +165,8 @@ def diff(before: str, after: str, project: Path | None, *, stack: str, as_json: 
 @stack_option
 @json_option
 def erase(entity: str, *, reason: str, dry_run: bool, project: Path | None, stack: str, as_json: bool) -> None:
-    """Erase the rows of an entity from this project's snapshots, quarantine, fetched files and prediction logs.
+    """Erase the rows of an entity from this project's snapshots, quarantine, reviews, fetched files and
+    prediction logs.
 
     What is left is a tombstone without the value: content hashes before and after, counts, and the model versions that
     learned from the rows. Rows that a source gives again are dropped from then on. An erasure that was interrupted goes
@@ -179,22 +184,24 @@ def erase(entity: str, *, reason: str, dry_run: bool, project: Path | None, stac
         raise UsageError("an erasure has a reason", hint="give it with `--reason`, or look first with `--dry-run`")
     folder, spec = current_project(project)
     versions, unreached = _versions(spec, stack)
-    log, key = _log(spec, stack, unreached)
-    told = _ask(
-        folder,
-        spec,
-        stack,
-        verb="erase",
-        column=column,
-        value=value,
-        reason=reason,
-        dry_run=dry_run,
-        versions=versions,
-        unreached=unreached,
-        project=spec.project,
-        log=log,
-        log_key=key,
-    )
+    with dataplaces.reach(spec, stack) as places:
+        log = places.log(unreached)
+        told = asked(
+            places,
+            folder,
+            spec,
+            stack,
+            verb="erase",
+            column=column,
+            value=value,
+            reason=reason,
+            dry_run=dry_run,
+            versions=versions,
+            unreached=unreached,
+            project=spec.project,
+            log=log.address,
+            log_key=base64.b64encode(log.key).decode() if log.key else None,
+        )
     if as_json:
         emit_json(told)
     else:
@@ -227,13 +234,19 @@ def _item(name: str) -> str:
 
 
 def _ask(folder: Path, spec: ProjectSpec, stack: str, **request: Any) -> Any:
+    with dataplaces.reach(spec, stack) as places:
+        return asked(places, folder, spec, stack, **request)
+
+
+def asked(places: Here | There, folder: Path, spec: ProjectSpec, stack: str, **request: Any) -> Any:
+    """Return the answer of a project's own code about its data. Raises `MlplatError` with what was refused."""
     from mlplat.runs import data
     from mlplat.runs.prepare import prepare
 
     clock = None
     with contextlib.suppress(MlplatError):  # without a platform there is no other clock than this computer's
         clock = _connection(spec, stack).clock
-    return data.ask(folder, prepare(folder, progress=say), request, at=clock)
+    return data.ask(folder, prepare(folder, progress=say), request, at=clock, variables=places.variables)
 
 
 def _connection(spec: ProjectSpec, stack: str) -> Connection:
@@ -269,15 +282,6 @@ def _versions(spec: ProjectSpec, stack: str) -> tuple[list[dict[str, str]], list
     return found, unreached
 
 
-def _log(spec: ProjectSpec, stack: str, unreached: list[str]) -> tuple[str | None, str | None]:
-    from mlplat.runs import data
-
-    found: list[str] = []
-    with _noted(unreached, "the prediction log"):
-        found += map(str, data.log(_connection(spec, stack)))
-    return (found[0], found[1]) if found else (None, None)
-
-
 def _learned(snapshot: str, versions: list[dict[str, str]]) -> list[str]:
     return [each["version"] for each in versions if each["data"] == snapshot]
 
@@ -294,3 +298,6 @@ def _models(found: dict[str, Any]) -> str:
 
 def _short(digest: str | None) -> str:
     return digest.removeprefix("sha256:")[:SHORT] if digest else "-"
+
+
+command.add_command(review.command)

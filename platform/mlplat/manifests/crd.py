@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from mlplat.manifests import names
+from mlplat.spec.pipelines import CRON, CRON_LINES, TimesSpec
 from mlplat.spec.privacy import LoggedColumns
 from mlplat.spec.retraining import RetrainingPolicy, Trigger
 from mlplat.spec.rollout import ALL, RolloutPolicy
@@ -139,8 +140,19 @@ def _spec() -> Schema:
     ]
     retraining = _of(RetrainingPolicy)
     retraining["properties"]["on"] |= {"maxItems": len(get_args(Trigger))}
-    aged = "(has(self.on) && 'age' in self.on) == has(self.maxAgeDays)"
-    retraining["x-kubernetes-validations"] = [_rule(aged, "`age` in `on` and maxAgeDays belong together")]
+    times = _of(TimesSpec)
+    line = {"type": "string", "maxLength": TEXT_LENGTH, "pattern": f"^{CRON.pattern}$"}
+    times["properties"]["cron"] |= {"minItems": 1, "maxItems": CRON_LINES, "items": line}
+    told = retraining["properties"]["schedule"]["description"]
+    retraining["properties"]["schedule"] = {**times, "required": ["cron"], "description": told}
+    aged, timed = (
+        f"(has(self.on) && '{trigger}' in self.on) == has(self.{key})"
+        for trigger, key in (("age", "maxAgeDays"), ("schedule", "schedule"))
+    )
+    retraining["x-kubernetes-validations"] = [
+        _rule(aged, "`age` in `on` and maxAgeDays belong together"),
+        _rule(timed, "`schedule` in `on` and the field schedule belong together"),
+    ]
     return {
         "type": "object",
         "required": ["model", "version"],

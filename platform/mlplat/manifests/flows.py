@@ -11,14 +11,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlplat import clock
+from mlplat.contracts import FEATURES, PREDICTIONS, PROJECTS, REASON
 from mlplat.errors import StateError
-from mlplat.manifests import names
+from mlplat.manifests import names, pipeline
 from mlplat.manifests.pipeline import Nodes, Site
 
 NAME = "pipelines"
 FILE = "flows.json"
 RUN = "{{workflow.name}}"
 """Argo puts a run's name there: what it registers carries it, so that a step that is tried again registers once."""
+WHY = {"valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{pipeline.REASON}']"}}}
+"""Why a run was begun, as its pods are annotated; empty where nobody has said it."""
 
 
 class Terms(BaseModel):
@@ -31,6 +34,8 @@ class Terms(BaseModel):
     """MLflow's URL inside the cluster."""
     root: str
     """Where flows keep what their steps hand on: `s3://<bucket>/<team>/metaflow`."""
+    data: str | None = None
+    """Where the team's data lie: `s3://<bucket>/<team>`; None of a platform that has not said it yet."""
     region: str
     endpoint: str | None = None
     """Address of the object store inside the cluster; None for AWS's own of the region."""
@@ -38,6 +43,8 @@ class Terms(BaseModel):
     """Secret of the namespace with `access_key` and `secret_key`; None where pods have identities."""
     clock: str | None = None
     """A set clock, or None for the computers' own."""
+    features: str | None = None
+    """The feature server's URL inside the cluster; None where there is none."""
     queue: str | None = None
     pools: dict[str, Nodes] = {}
     """Pools that the team's steps may name."""
@@ -56,10 +63,23 @@ class Terms(BaseModel):
             project,
             image,
             queue=self.queue,
-            variables=self._variables(),
+            variables={**self._variables(), **self.places(project)},
             pools=self.pools,
             pull_secret=self.pull_secret,
         )
+
+    def places(self, project: str) -> dict[str, str]:
+        """Return the variables by which a project's code finds its snapshots and its endpoints' prediction logs."""
+        if self.data is None:
+            return {}
+        return {
+            "MLPLAT_DATA_PLACE": f"{self.data}/{PROJECTS}/{project}",
+            "MLPLAT_PREDICTIONS": f"{self.data}/{PREDICTIONS}",
+        }
+
+    def entry(self, endpoint: str | None) -> dict[str, str]:
+        """Return the variables by which a client of S3 finds the object store, at this address of it."""
+        return {"AWS_DEFAULT_REGION": self.region, **self._elsewhere(endpoint)}
 
     def _variables(self) -> dict[str, Any]:
         timed = {clock.VARIABLE: self.clock} if self.clock else {}
@@ -69,20 +89,22 @@ class Terms(BaseModel):
             "DO_NOT_TRACK": "1",
             "MLPLAT_PLATFORM": self.platform,
             "MLPLAT_RUN": RUN,
+            REASON: WHY,
             # All of it is in the image, where nothing can be installed.
             "METAFLOW_SKIP_INSTALL_DEPENDENCIES": "1",
-            "AWS_DEFAULT_REGION": self.region,
             **timed,
-            **self._store(),
+            **({FEATURES: self.features} if self.features else {}),
+            **({"METAFLOW_S3_ENDPOINT_URL": self.endpoint} if self.endpoint else {}),
+            **self.entry(self.endpoint),
             **self._keys(),
         }
 
-    def _store(self) -> dict[str, str]:
-        if self.endpoint is None:
+    @staticmethod
+    def _elsewhere(endpoint: str | None) -> dict[str, str]:
+        if endpoint is None:
             return {}
         return {
-            "METAFLOW_S3_ENDPOINT_URL": self.endpoint,
-            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "AWS_ENDPOINT_URL_S3": endpoint,
             # Newer clients add checksums of their own to every request, which many stores other than AWS's refuse.
             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
             "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",

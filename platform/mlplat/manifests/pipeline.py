@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mlplat import contracts
 from mlplat.manifests.names import MANAGED_BY, MANAGER, PROJECT, TEAM, short
 from mlplat.spec.pipelines import PipelineSpec, ScheduleSpec, StepSpec
 
@@ -76,6 +77,8 @@ def template(compiled: Mapping[str, Any], site: Site, spec: PipelineSpec, *, flo
 
     Raises `KeyError` for a document that is none of Metaflow's.
     """
+    # Its image holds no repository that a step could ask.
+    site = replace(site, variables={**site.variables, contracts.COMMIT: commit})
     document = _without_nothing(compiled)
     inner = document["spec"]
     parts = [_part(each, site, spec) for each in inner["templates"]]
@@ -123,7 +126,7 @@ def schedule(site: Site, when: ScheduleSpec, *, flow: str) -> dict[str, Any]:
             "timezone": when.timezone,
             "concurrencyPolicy": when.overlapping.capitalize(),
             "startingDeadlineSeconds": START_SECONDS,
-            "workflowSpec": {"workflowTemplateRef": {"name": called}},
+            "workflowSpec": {"workflowTemplateRef": {"name": called}, "podMetadata": _why("schedule")},
             "workflowMetadata": {"labels": labels, "annotations": {REASON: "schedule"}},
         },
     }
@@ -150,9 +153,15 @@ def run(
         },
         "spec": {
             "workflowTemplateRef": {"name": called},
+            "podMetadata": _why(reason),
             **({"arguments": {"parameters": given}} if given else {}),
         },
     }
+
+
+def _why(reason: str) -> dict[str, Any]:
+    """Return what the pods of a run say of why it was begun; Argo adds it to what the template says of them."""
+    return {"annotations": {REASON: reason}}
 
 
 def _part(part: Mapping[str, Any], site: Site, spec: PipelineSpec) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from mlplat.contracts import PREDICTIONS
 from mlplat.labels import Name
 from mlplat.manifests import names, network
 from mlplat.manifests.meta import SERVICE
@@ -18,15 +19,27 @@ from mlplat.manifests.network import Peer
 from mlplat.manifests.place import Place
 from mlplat.manifests.workload import workload
 from mlplat.services import Http, Ref, Resources, SecretRef, Service
+from mlplat.spec.privacy import LoggedColumns
 from mlplat.spec.scale import ScaleSpec
 
 ACCOUNT = "serving"
 """Service account of a team's model servers, which is there from the first day."""
 IMAGE = "serving"
 CONTAINER = "serving"
+SCRATCH = "/tmp"  # noqa: S108 - in a container, where the root is read-only
 FOLDER = "/bundle"
 FETCH_MEMORY = ("128Mi", "512Mi")
 """A bundle is written to disk as it comes."""
+LOG_FOLDER = "/predictions"
+"""Where a model server writes its log: a volume of the pod, from which the shipper takes finished parts."""
+LOG_BYTES = 512 * 2**20
+"""Most that waits there for a store that takes nothing; half of what the volume may hold (`mlplat.manifests.pod`)."""
+LOG_KEY, KEY_FOLDER, KEY_FILE = "prediction-log", "/keys", "key"
+"""Secret of a team's namespace with the key of its logs' hashes, and where a model server has it."""
+SHIP_MEMORY = ("64Mi", "192Mi")
+"""A client of S3 is 60 MiB; a part is read as it is sent."""
+SHIP_SECONDS = 15
+"""In which what the server has written last is sent, after it has ended."""
 STOP_SECONDS = 10
 """The server ends running requests within 8 s (`mlplat.serving.options`)."""
 BUSY_PERCENT = 70
@@ -56,6 +69,18 @@ class Bucket:
 
 
 @dataclass(frozen=True)
+class Log:
+    """What model servers write down of what they answer."""
+
+    bucket: str
+    rows: int
+    """Rows after which a part is written."""
+    seconds: float
+    """Longest time before a part that has rows is written."""
+    columns: LoggedColumns = field(default_factory=LoggedColumns)
+
+
+@dataclass(frozen=True)
 class Server:
     """One revision, and everything its model servers are told."""
 
@@ -74,6 +99,8 @@ class Server:
     start_seconds: float = 900.0
     production: bool = True
     clock: str | None = None
+    features: str | None = None
+    """URL of the project at the feature server, a service of the platform; None where nothing is looked up."""
     pull_secret: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
@@ -81,6 +108,8 @@ class Server:
     """What GPUs are asked for as on those nodes."""
     prometheus: str | None = None
     """URL of the Prometheus by whose figures KEDA scales; None to scale by processor."""
+    log: Log | None = None
+    """What is written down of its answers; None for nothing."""
     owner: Mapping[str, Any] | None = None
     replicas: int | None = None
     """Servers that there are already; None for the fewest."""
@@ -132,6 +161,8 @@ def _service(server: Server) -> Service:
             *("python", "-m", "mlplat.serving", "--bundle", f"{FOLDER}/model", "--digest", server.digest),
             *("--endpoint", str(server.endpoint), "--revision", server.label, "--model-version", server.version),
             *("--host", Ref("host"), "--port", str(server.port)),
+            *(("--features", server.features) if server.features else ()),
+            *(_logged(server.log) if server.log else ()),
         ),
         ready=Http("/v2/health/ready", timeout=server.start_seconds),
         alive=Http("/v2/health/live"),
@@ -141,9 +172,13 @@ def _service(server: Server) -> Service:
         resources=Resources(given.cpu, given.memory_mib, given.memory_mib, given.gpu, server.gpu_resource),
         replicas=server.fewest,
         identity=ACCOUNT,
-        scratch=("/tmp", FOLDER),  # noqa: S108 - in a container, where the root is read-only
+        scratch=(SCRATCH, FOLDER, *((LOG_FOLDER,) if server.log else ())),
         stop_seconds=STOP_SECONDS,
-        reaches=("objects", *(() if server.bucket.secret else ("identity",))),
+        reaches=(
+            "objects",
+            *(() if server.bucket.secret else ("identity",)),
+            *(("features",) if server.features else ()),
+        ),
         callers=("gateway", "controller", "monitoring"),
     )
 
@@ -166,8 +201,16 @@ def _place(server: Server) -> Place:
             "monitoring": Peer((), {}, network.namespace(MONITORING)),
             "objects": _store(server.bucket),
             "identity": AWS_AGENT,
+            **({"features": _features(server.features)} if server.features else {}),
         },
     )
+
+
+def _features(url: str) -> Peer:
+    """Return the feature server as an end of an edge."""
+    found = urlsplit(url)
+    pods = {"matchLabels": {SERVICE: (found.hostname or "").split(".")[0]}}
+    return Peer((found.port or 80,), pods, network.namespace(names.NAMESPACE))
 
 
 def _store(bucket: Bucket) -> Peer:
@@ -183,7 +226,7 @@ def _store(bucket: Bucket) -> Peer:
 
 
 def _complete(deployment: Document, server: Server) -> None:
-    """Add what only model servers have: whoever fetches the bundle, before them."""
+    """Add what only model servers have: whoever fetches the bundle before them, and ships their log beside them."""
     spec = deployment["spec"]
     if server.replicas is not None:
         spec["replicas"] = max(server.replicas, server.fewest)
@@ -192,6 +235,10 @@ def _complete(deployment: Document, server: Server) -> None:
     # The same of every revision: whoever asks for a log, or reads how one ended, knows it.
     main["name"] = CONTAINER
     pod["initContainers"] = [_fetcher(server, main)]
+    if server.log:
+        pod["initContainers"].append(_shipper(server, server.log, main))
+        pod["terminationGracePeriodSeconds"] += SHIP_SECONDS
+        _give_key(pod, main, server.log)
 
 
 def _fetcher(server: Server, main: Mapping[str, Any]) -> Document:
@@ -206,8 +253,50 @@ def _fetcher(server: Server, main: Mapping[str, Any]) -> Document:
         "env": _entry(server.bucket),
         "resources": {"requests": {"cpu": "100m", "memory": least}, "limits": {"memory": most}},
         "securityContext": main["securityContext"],
-        "volumeMounts": main["volumeMounts"],
+        "volumeMounts": _mounts(main, FOLDER),
     }
+
+
+def _logged(log: Log) -> tuple[str, ...]:
+    """Return a model server's arguments for its log."""
+    return (
+        *("--log-dir", LOG_FOLDER, "--log-rows", str(log.rows), "--log-seconds", f"{log.seconds:g}"),
+        *("--log-keep-bytes", str(LOG_BYTES), "--log-shipped"),
+        *(f"--log-exclude={column}" for column in log.columns.exclude),
+        *(f"--log-hash={column}" for column in log.columns.hash),
+        *(("--log-key", f"{KEY_FOLDER}/{KEY_FILE}") if log.columns.hash else ()),
+    )
+
+
+def _shipper(server: Server, log: Log, main: Mapping[str, Any]) -> Document:
+    least, most = SHIP_MEMORY
+    prefix = f"{server.namespace}/{PREDICTIONS}/{server.endpoint.id}/{server.label}"
+    return {
+        "name": "ship",
+        "image": main["image"],
+        "command": [
+            *("python", "-m", "mlplat.serving.ship", "--folder", LOG_FOLDER, "--bucket", log.bucket),
+            *("--prefix", prefix, "--stop-seconds", str(SHIP_SECONDS - 1)),
+        ],
+        # It goes on beside the server, and is told to end after it: the last part is there by then.
+        "restartPolicy": "Always",
+        "env": _entry(server.bucket),
+        "resources": {"requests": {"cpu": "10m", "memory": least}, "limits": {"memory": most}},
+        "securityContext": main["securityContext"],
+        "volumeMounts": _mounts(main, LOG_FOLDER),
+    }
+
+
+def _mounts(main: Mapping[str, Any], folder: str) -> list[Document]:
+    """Return what one of the server's folders, and one for whatever comes, are mounted by."""
+    return [dict(each) for each in main["volumeMounts"] if each["mountPath"] in (SCRATCH, folder)]
+
+
+def _give_key(pod: Document, main: Document, log: Log) -> None:
+    """Let the server, and nobody else of the pod, read the key of its log's hashes."""
+    if log.columns.hash:
+        pod["volumes"].append({"name": "log-key", "secret": {"secretName": LOG_KEY, "defaultMode": 0o440}})
+        main["volumeMounts"].append({"name": "log-key", "mountPath": KEY_FOLDER, "readOnly": True})
 
 
 def _entry(bucket: Bucket) -> list[Document]:
@@ -253,8 +342,13 @@ def _scaler(server: Server) -> Document:
         "maxReplicas": server.scale.max_replicas,
         "metrics": [
             {
-                "type": "Resource",
-                "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": BUSY_PERCENT}},
+                # Of the server alone: what ships its log hardly works, and would make it look idle.
+                "type": "ContainerResource",
+                "containerResource": {
+                    "name": "cpu",
+                    "container": CONTAINER,
+                    "target": {"type": "Utilization", "averageUtilization": BUSY_PERCENT},
+                },
             }
         ],
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": CALM_SECONDS}},

@@ -23,9 +23,9 @@ from mlplat.controller.kubernetes.settings import Pool, Settings
 from mlplat.controller.kubernetes.store import KubernetesStore
 from mlplat.controller.window import Window
 from mlplat.errors import MlplatError, RefusedError, UnreachableError
-from mlplat.labels import Name
+from mlplat.labels import Name, feast_name
 from mlplat.manifests import names
-from mlplat.manifests.revision import Bucket, Server, documents, fewest, selector
+from mlplat.manifests.revision import Bucket, Log, Server, documents, fewest, selector
 from mlplat.services.service import too_many
 from mlplat.spec.scale import ScaleSpec
 
@@ -204,7 +204,7 @@ class ClusterActuator:
     def _server(self, endpoint: Name, of: Revision, replicas: int | None = None) -> Server:
         settings, namespace = self._settings(), self._store.namespace(endpoint)
         pool = nodes(endpoint, of.scale, settings)
-        objects = settings.objects
+        objects, kept = settings.objects, settings.log
         return Server(
             endpoint=endpoint,
             label=of.label,
@@ -219,11 +219,13 @@ class ClusterActuator:
             start_seconds=settings.start_seconds,
             production=settings.production,
             clock=settings.clock,
+            features=f"{settings.features}/{feast_name(endpoint.project)}" if settings.features else None,
             pull_secret=settings.pull_secret,
             node_selector=pool.node_selector,
             tolerations=pool.tolerations,
             gpu_resource=pool.gpu_resource,
             prometheus=settings.prometheus,
+            log=Log(kept.bucket, kept.rows, kept.seconds, of.log) if kept else None,
             owner=self._store.owner(endpoint),
             replicas=replicas,
         )

@@ -17,15 +17,14 @@ from typing import Any
 import httpx
 
 from mlplat import bundle
+from mlplat.controller.kubernetes.bucket import Bucket
 from mlplat.controller.registry import MlflowRegistry
-from mlplat.errors import MlplatError, RefusedError, UnreachableError
+from mlplat.errors import MlplatError, RefusedError
 from mlplat.files import writing
 from mlplat.serving import fetch
 
 PREFIX = "bundles"
 ENDING = ".tar"
-PAGE = 1000
-"""Objects that one call may name (S3)."""
 
 log = logging.getLogger("mlplat.controller")
 
@@ -40,6 +39,7 @@ class Bundles:
 
     def __init__(self, objects: Any, bucket: str, folder: Path) -> None:
         self._objects = objects
+        self._bucket = Bucket(objects, bucket)
         self.bucket = bucket
         self.folder = folder
         """Folder of unpacked bundles, one by digest: the registry's own (`MlflowRegistry.models`)."""
@@ -47,7 +47,7 @@ class Bundles:
     def publish(self, team: str, folder: Path, digest: str) -> None:
         """Put a bundle's archive there, unless it is. Raises `UnreachableError`, `RefusedError`."""
         where = key(team, digest)
-        if self._has(where):
+        if where in self._bucket.sizes(where):
             return
         with writing(self.folder), tempfile.TemporaryDirectory(prefix=".packing-", dir=self.folder) as temporary:
             archive = Path(temporary) / "archive"
@@ -56,7 +56,7 @@ class Bundles:
             if (found := bundle.digest(folder)) != digest:
                 raise RefusedError(f"{folder}: holds {found}, not {digest}")
             with archive.open("rb") as file:
-                self._call("put_object", Bucket=self.bucket, Key=where, Body=file)
+                self._bucket.put(where, file)
 
     def local(self, team: str, digest: str) -> Path:
         """Return the folder with a bundle's files, fetched from the bucket where it is not here any more.
@@ -72,38 +72,9 @@ class Bundles:
         """Remove archives under the teams' prefixes that have none of these digests."""
         for team in sorted(teams):
             kept = {key(team, digest) for digest in digests}
-            if over := [each for each in self._keys(f"{team}/{PREFIX}/") if each not in kept]:
+            if over := [each for each in self._bucket.sizes(f"{team}/{PREFIX}/") if each not in kept]:
                 log.info("%s: %d unused bundles are removed", team, len(over))
-                for start in range(0, len(over), PAGE):
-                    named = [{"Key": each} for each in over[start : start + PAGE]]
-                    self._call("delete_objects", Bucket=self.bucket, Delete={"Objects": named, "Quiet": True})
-
-    def _has(self, where: str) -> bool:
-        return where in self._keys(where)
-
-    def _keys(self, prefix: str) -> list[str]:
-        found: list[str] = []
-        token: dict[str, str] = {}
-        while True:
-            page = self._call("list_objects_v2", Bucket=self.bucket, Prefix=prefix, **token)
-            found += [each["Key"] for each in page.get("Contents", [])]
-            if not page.get("IsTruncated"):
-                return found
-            token = {"ContinuationToken": page["NextContinuationToken"]}
-
-    def _call(self, name: str, **arguments: Any) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            return getattr(self._objects, name)(**arguments)
-        except ClientError as error:
-            code, status = error.response["Error"].get("Code", ""), error.response["ResponseMetadata"]
-            said = f"s3://{self.bucket}: {name} is answered with {code}"
-            if status.get("HTTPStatusCode") in (401, 403):
-                raise RefusedError(said, hint="the controller's account needs the right to it") from error
-            raise UnreachableError(said) from error
-        except BotoCoreError as error:
-            raise UnreachableError(f"s3://{self.bucket} does not answer: {error}") from error
+                self._bucket.remove(over)
 
 
 class ClusterRegistry(MlflowRegistry):

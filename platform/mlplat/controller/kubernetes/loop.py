@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -17,6 +19,7 @@ from mlplat.controller.kubernetes import settings as settings_file
 from mlplat.controller.kubernetes.actuator import ClusterActuator
 from mlplat.controller.kubernetes.bundles import Bundles, ClusterRegistry
 from mlplat.controller.kubernetes.lease import Lease
+from mlplat.controller.kubernetes.logs import Logs
 from mlplat.controller.kubernetes.retraining import ArgoRunner
 from mlplat.controller.kubernetes.settings import Settings
 from mlplat.controller.kubernetes.store import KubernetesStore
@@ -99,12 +102,14 @@ def _follow(
 ) -> None:
     """Open the store anew whenever the teams have changed, or it could not be read."""
     objects = fetch.client()
+    logs = Logs(objects, lambda: live.now, Errands())
     while not stop.is_set():
         namespaces = live.now.namespaces
         store = KubernetesStore(cluster, namespaces, wishes_only=True)
         try:
             with store:
-                _reconcile(store, live, http, metrics, lambda: Bundles(objects, live.now.objects.bucket, models), stop)
+                archives = partial(_archives, objects, live, models)
+                _reconcile(store, live, http, metrics, archives, logs, stop)
         except MlplatError as error:
             if metrics.trouble != error.message:
                 log.warning("%s", error.message)
@@ -113,12 +118,17 @@ def _follow(
             live.refresh()
 
 
+def _archives(objects: Any, live: Live[Settings], models: Path) -> Bundles:
+    return Bundles(objects, live.now.objects.bucket, models)
+
+
 def _reconcile(
     store: KubernetesStore,
     live: Live[Settings],
     http: httpx.Client,
     metrics: Metrics,
     archives: Callable[[], Bundles],
+    logs: Logs,
     stop: threading.Event,
 ) -> None:
     """Make pass after pass while the teams stay the same. Raises `MlplatError` when the store fails."""
@@ -138,7 +148,8 @@ def _reconcile(
         strangers = _tell(strangers, store.strangers())
         pace = reconciler.run()
         attendant.attend(live.now.now_by().now())
-        metrics.monitored(attendant.alarms)
+        logs.attend(live.now.now_by().now())
+        metrics.monitored(attendant.kinds, attendant.failed)
         metrics.passed(store.endpoints(), reconciler.failures, time.monotonic() - began)
         _wait(store, seen, {"now": LEAST_SECONDS, "soon": SOON_SECONDS, "later": live.now.interval}[pace], stop)
 

@@ -68,8 +68,15 @@ def failing(pods: Sequence[Pod]) -> Container | None:
 
 
 def _statuses(pod: Pod) -> list[Mapping[str, Any]]:
+    """Return what is told of a pod's containers, in the order in which they matter.
+
+    Who fetches the bundle comes before the server that needs it, and who goes on beside the server after it.
+    """
     status = pod.get("status", {})
-    return [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    first = pod.get("spec", {}).get("initContainers", ())
+    beside = {each["name"] for each in first if each.get("restartPolicy") == "Always"}
+    found = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    return sorted(found, key=lambda each: each["name"] in beside)
 
 
 def _end(pod: Pod) -> str:

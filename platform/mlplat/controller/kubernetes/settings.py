@@ -38,6 +38,21 @@ class Objects(_Document):
     """Secret with `access_key` and `secret_key` in each team's namespace; None where pods have identities."""
 
 
+class Log(_Document):
+    """What model servers write down of what they answer, and how long the bucket keeps it."""
+
+    bucket: str
+    """The bucket of data: below `<team>/predictions/<endpoint>/<revision>`."""
+    rows: int = 5000
+    """Rows after which a part is written."""
+    seconds: float = 60.0
+    """Longest time before a part that has rows is written."""
+    keep_bytes: int = 512_000_000
+    """Size of one revision's log above which its oldest parts go."""
+    keep_seconds: float | None = None
+    """Age above which a part goes; None keeps it for as long as there is room."""
+
+
 class Settings(_Document):
     """Where the platform's parts are, and the limits they work within. A change of `port` needs a restart."""
 
@@ -48,12 +63,16 @@ class Settings(_Document):
     image: str
     """Image of model servers, by its digest."""
     objects: Objects
+    log: Log | None = None
+    """The prediction log; None where none is kept."""
     port: int
     """Port of the controller's own `/health` and `/metrics`."""
     interval: float = 5.0
     """Seconds between two looks at everything when nothing happens."""
     clock: str | None = None
     """A set clock (`mlplat.clock`), or None for the computer's own."""
+    features: str | None = None
+    """The feature server's URL, below which each project has Feast's name of it; None where there is none."""
     production: bool = True
     """Whether endpoints that say nothing else have two model servers, and images need a digest."""
     pools: dict[str, Pool] = {}
@@ -77,7 +96,7 @@ class Settings(_Document):
 
     def now_by(self) -> Clock:
         """Return the clock that the platform goes by."""
-        return Clock.parse(self.clock) if self.clock else Clock()
+        return Clock.of(self.clock)
 
 
 def read(path: Path) -> Settings:

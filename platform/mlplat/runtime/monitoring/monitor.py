@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from mlplat.clock import Clock
-from mlplat.contracts import Connection
 from mlplat.errors import RefusedError, UsageError
 from mlplat.files import write_atomic
 from mlplat.labels import Name
@@ -29,7 +28,7 @@ from mlplat.runtime.monitoring.shadow import regret
 from mlplat.runtime.monitoring.source import Observed
 from mlplat.runtime.result import Result
 from mlplat.runtime.split import read_time
-from mlplat.serving.model import Model, load
+from mlplat.serving.model import Model, load, withheld
 from mlplat.spec.project import ProjectSpec
 
 VERSION = 1
@@ -91,7 +90,7 @@ def _look(spec: ProjectSpec, live: Live, asked: Asked, rows: Build, make: Make) 
         "rows": len(seen.scores),
         "learned": {"rows": live.profile.rows, "blocks": len(live.profile.blocks), "base": live.profile.base},
         "rule": {"violations": spec.monitoring.violations, "windows": spec.monitoring.windows},
-        "windows": [window.described() for window in found],
+        "windows": [{**window.described(), **_abstained(live, seen, window)} for window in found],
         "alarms": [alarm.described() for alarm in alarms],
         "performance": performed.described() if performed else None,
         "uncalibrated": [column.name for column in live.profile.columns if not column.thresholds],
@@ -129,15 +128,9 @@ def _observed(spec: ProjectSpec, asked: Asked, live: Live, build: Build, until: 
         return source.from_rows(
             spec, build(), live.model.contract, live.model.score, begin=begin, end=min(end, until), until=until
         )
-    platform = os.environ.get("MLPLAT_PLATFORM", spec.platform)
-    connection = Connection.read(platform, os.environ.get("MLPLAT_STACK", "local"))
-    folder = connection.predictions(live.name.id)
-    if folder is None:
-        raise RefusedError(
-            f"stack `{connection.stack}` is on a cluster, which keeps no log of predictions",
-            hint="`--rows FROM TO` monitors the project's own rows of a time instead",
-        )
-    return source.from_log(spec, folder, live.model.contract, live.version, build, until=until)
+    return source.from_log(
+        spec, source.place_of(spec, live.name), live.model.contract, live.version, build, until=until
+    )
 
 
 def times(text: str, zone: str) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -181,6 +174,15 @@ def _alarms(
     return found
 
 
+def _abstained(live: Live, seen: Observed, window: checks.Window) -> dict[str, float | None]:
+    """Return the share of a window's answers without a label, of a model that may give none: a report, no alarm."""
+    if live.model.contract.abstain is None:
+        return {}
+    inside = ((seen.asked >= window.start) & (seen.asked < window.end)).to_numpy() & np.isfinite(seen.scores)
+    left = withheld(live.model.contract, seen.scores[inside])
+    return {"abstained": round(float(left.mean()), 6) if len(left) else None}
+
+
 def _latest(learned: Profile, seen: Observed, windows: list[checks.Window]) -> dict[str, np.ndarray]:
     """Return the counts of the latest judged window's columns, for a picture beside the profile's."""
     judged = [window for window in windows if window.columns]
@@ -199,7 +201,13 @@ def verdict(document: dict[str, Any]) -> dict[str, Any]:
         **{name: document[name] for name in ("version", "endpoint", "model_version", "time")},
         "windows": [{name: window[name] for name in short} for window in latest],
         "alarms": document["alarms"],
+        "ripe_until": _ripe_until(document["performance"]),
     }
+
+
+def _ripe_until(performed: dict[str, Any] | None) -> str | None:
+    """Return until when the labels of everything are known; None where too few were found to judge by."""
+    return performed["end"] if performed and performed["measures"] else None
 
 
 def _written(spec: ProjectSpec, live: Live, document: dict[str, Any], page: str) -> Result:

@@ -1,20 +1,28 @@
-"""What an endpoint was asked: from its prediction log, or from the project's own rows of a past time."""
+"""What an endpoint was asked: from its prediction log, or from the project's own rows of a past time.
+
+The log is a folder on one computer, or lies in a bucket: there `PREDICTIONS` says where, as it does in a flow's steps.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mlplat.bundle import Column, Contract
+from mlplat.contracts import Connection
 from mlplat.errors import RefusedError, UsageError
+from mlplat.labels import Name
 from mlplat.runtime import split
 from mlplat.runtime.monitoring.performance import Outcomes
 from mlplat.spec.project import ProjectSpec
 
+PREDICTIONS = "MLPLAT_PREDICTIONS"
+"""Variable with the address below which prediction logs lie, an endpoint (by id) each: `s3://bucket/team/predictions`.
+Without it they are the platform's on this computer."""
 RIPE_SHARE = 0.99
 """Share of the labels that are known after the time from which a prediction without one counts as ripe."""
 
@@ -67,9 +75,26 @@ def from_rows(
     )
 
 
+def place_of(spec: ProjectSpec, endpoint: Name) -> str:
+    """Return where an endpoint's prediction log lies: a folder, or an `s3://` address. Raises `RefusedError`."""
+    if address := os.environ.get(PREDICTIONS):
+        return f"{address}/{endpoint.id}"
+    platform = os.environ.get("MLPLAT_PLATFORM", spec.platform)
+    connection = Connection.read(platform, os.environ.get("MLPLAT_STACK", "local"))
+    folder = connection.predictions(endpoint.id)
+    if folder is None:
+        raise RefusedError(
+            f"the prediction logs of the stack `{connection.stack}` are in its cluster's bucket, and `{PREDICTIONS}`"
+            " does not say where",
+            hint="the published flow reads them: `mlplat run monitor` without `--here`; or `--rows FROM TO` monitors"
+            " the project's own rows",
+        )
+    return str(folder)
+
+
 def from_log(
     spec: ProjectSpec,
-    folder: Path,
+    log: str,
     contract: Contract,
     version: str,
     build: Callable[[], pd.DataFrame],
@@ -78,9 +103,11 @@ def from_log(
 ) -> Observed:
     """Read what one version answered before `until` from a prediction log; `build` gives the rows that hold labels.
 
+    `log` is where it lies (`place_of`).
+
     Rows are built only where `monitoring.key` says how they are found. Raises `RefusedError` when there are none.
     """
-    logged = _logged(folder, contract, version, until)
+    logged = _logged(log, contract, version, until)
     names = [column.name for column in contract.columns]
     kept = [name for name in names if f"input_{name}" in logged.columns]
     features = logged[[f"input_{name}" for name in kept]].set_axis(kept, axis="columns")
@@ -105,11 +132,11 @@ def from_log(
     )
 
 
-def _logged(folder: Path, contract: Contract, version: str, until: pd.Timestamp) -> pd.DataFrame:
+def _logged(log: str, contract: Contract, version: str, until: pd.Timestamp) -> pd.DataFrame:
     from mlplat.serving import parts
 
     wanted = ["time", "version", "probability", "value", *(f"input_{column.name}" for column in contract.columns)]
-    read: pd.DataFrame = parts.read(folder, wanted).to_pandas()
+    read: pd.DataFrame = parts.read(log, wanted).to_pandas()
     if not read.empty:
         read = read[(read["version"] == version) & (read["time"] < until)].reset_index(drop=True)
     if read.empty:

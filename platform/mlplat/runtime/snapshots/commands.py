@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 from mlplat.clock import Clock
 from mlplat.errors import UsageError
-from mlplat.runtime.snapshots import erasure, holders
+from mlplat.runtime.snapshots import erasure, holders, reviews
 from mlplat.runtime.snapshots.difference import difference
 from mlplat.runtime.snapshots.holders import Holder
 from mlplat.runtime.snapshots.place import Place
+from mlplat.runtime.snapshots.reviews import Answer, Class, Reviews
 from mlplat.runtime.snapshots.store import Snapshot, Snapshots
 from mlplat.runtime.snapshots.tombstones import Tombstones
 
@@ -22,6 +24,7 @@ Request = Mapping[str, Any]
 def answer(project: Path, request: Request) -> Any:
     """Answer a request, whose `verb` says what for. Raises `MlplatError`."""
     verbs: dict[str, Callable[[Path, Request], Any]] = {"list": _list, "show": _show, "diff": _diff, "erase": _erase}
+    verbs |= {"review": _review, "label": _label}
     return verbs[request["verb"]](project, request)
 
 
@@ -69,6 +72,38 @@ def _erase(project: Path, request: Request) -> dict[str, Any]:
     return {"column": column, "held": [asdict(each) for each in held], "models": models}
 
 
+def _review(project: Path, request: Request) -> dict[str, Any]:
+    """Return what waits for a person, and what was labelled."""
+    known = Reviews(Place.of(project)).all()
+    answers = reviews.abstained(Place(request["log"]), request["project"]) if request["log"] else []
+    return {
+        "waiting": [asdict(each) for each in reviews.waiting(answers, known)],
+        "labelled": [asdict(each) for each in known],
+    }
+
+
+def _label(project: Path, request: Request) -> dict[str, int]:
+    """Write labels down, all that are given or, where one of them cannot be, none."""
+    store = Reviews(Place.of(project))
+    known = {each.answer.id: each for each in store.all()}
+    answers = reviews.abstained(Place(request["log"]), request["project"]) if request["log"] else []
+    found = {each.answer.id: each.answer for each in known.values()} | {each.id: each for each in answers}
+    wanted: dict[str, tuple[Answer, Class, str]] = {}
+    for each in request["labels"]:
+        if each["id"] in wanted:
+            raise UsageError(f"`{each['id']}` is given two labels", hint="give it one; a later one corrects it")
+        if (answer := found.get(each["id"])) is None:
+            hint = "`mlplat data review` lists what waits; the log keeps answers for a while only"
+            raise UsageError(f"there is no answer `{each['id']}` without a label", hint=hint)
+        wanted[answer.id] = (answer, reviews.read_class(each["label"], answer.classes), each.get("note") or "")
+    now = Clock.from_environment().now()
+    made = [
+        store.label(answer, value, note=note, now=now, known=known.get(answer.id))
+        for answer, value, note in wanted.values()
+    ]
+    return {"labelled": sum(made), "unchanged": len(made) - sum(made)}
+
+
 def _holders(project: Path, request: Request) -> list[Holder]:
-    log, key = (Path(request[name]) if request[name] else None for name in ("log", "log_key"))
-    return holders.of(project, request["project"], log=log, log_key=key)
+    key = base64.b64decode(request["log_key"]) if request["log_key"] else None
+    return holders.of(project, request["project"], log=request["log"], log_key=key)

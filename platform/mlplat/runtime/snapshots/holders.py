@@ -8,20 +8,23 @@ here and one line in `of`.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlplat.files import write_atomic
 from mlplat.runtime.hashing import hash_rows
 from mlplat.runtime.snapshots.place import Place
+from mlplat.runtime.snapshots.reviews import Reviews
 from mlplat.runtime.snapshots.store import Snapshots, pack, rows_of, unpack
-from mlplat.runtime.snapshots.tombstones import Held, of_entity
+from mlplat.runtime.snapshots.tombstones import Held, of_entity, written
 from mlplat.runtime.sources.files import FETCHED
 
 QUARANTINE = "quarantine"
+PARTS = ".parquet"
+READERS = 16
+"""Parts of a log that are looked into at a time: those in a bucket are mostly waited for."""
 
 
 class Holder(Protocol):
@@ -99,57 +102,78 @@ class InQuarantine:
 
 
 class InPredictionLog:
-    """Parts of the prediction logs of a project's endpoints on this computer, whose columns may be hashed."""
+    """Parts of the prediction logs of a project's endpoints, here or in a bucket, whose columns may be hashed."""
 
     name = "prediction log"
 
-    def __init__(self, folder: Path, project: str, key: Path | None) -> None:
-        self.folder, self.project, self.key = folder, project, key
+    def __init__(self, log: Place, project: str, key: bytes | None) -> None:
+        self.log, self.project, self.key = log, project, key
 
     def find(self, column: str, value: str) -> Iterable[Held]:
         """Yield the parts that hold rows of an entity."""
-        for path in sorted(self.folder.glob(f"{self.project}.*/**/[!.]*.parquet")):
-            rows = self._mask(path, column, value)
-            if rows is not None and (count := int(rows.sum())):
-                yield Held(self.name, str(path.relative_to(self.folder)), count, _hash(path.read_bytes()))
+        names = [each for each in self.log.names("") if each.startswith(f"{self.project}.") and each.endswith(PARTS)]
+        with ThreadPoolExecutor(READERS) as pool:
+            for name, held in zip(names, pool.map(lambda name: self._held(name, column, value), names), strict=True):
+                if held is not None and (count := int(held[1].sum())):
+                    yield Held(self.name, name, count, _hash(held[0]))
 
     def erase(self, held: Held, column: str, value: str) -> str | None:
         """Write the part again without them, as old as it was: its age says how long it is kept."""
-        from pyarrow import BufferOutputStream, array, parquet
+        from pyarrow import BufferOutputStream, BufferReader, array, parquet
 
-        path = self.folder / held.item
-        if (mask := self._mask(path, column, value)) is None:
+        found = self._held(held.item, column, value)
+        if found is None:
             return None
+        content, mask = found
         if not mask.any():
-            return _hash(path.read_bytes())
-        stat = path.stat()
-        left = parquet.ParquetFile(path).read().filter(array(~mask))
+            return _hash(content)
+        left = parquet.ParquetFile(BufferReader(content)).read().filter(array(~mask))
         if not left.num_rows:
-            path.unlink()
+            self.log.remove(held.item)
             return None
         stream = BufferOutputStream()
         parquet.write_table(left, stream, compression="zstd")
-        content = stream.getvalue().to_pybytes()
-        write_atomic(path, content, mode=stat.st_mode & 0o777)
-        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-        return _hash(content)
+        self.log.replace(held.item, stream.getvalue().to_pybytes())
+        return _hash(stream.getvalue().to_pybytes())
 
-    def _mask(self, path: Path, column: str, value: str) -> Any:
-        """Return which rows of a part are the entity's; None where it does not say, or is gone."""
-        from pyarrow import parquet
+    def _held(self, name: str, column: str, value: str) -> tuple[bytes, Any] | None:
+        """Return a part and which of its rows are the entity's; None where it does not say, or is gone."""
+        from pyarrow import BufferReader, parquet
 
         from mlplat.serving import parts
 
         try:
-            names = parquet.read_schema(path).names
+            content = self.log.read(name)
         except FileNotFoundError:  # too old meanwhile
             return None
-        if (plain := f"input_{column}") in names:
-            return of_entity(parquet.read_table(path, columns=[plain]).to_pandas()[plain], value).to_numpy()
-        if (hashed := f"hash_{column}") in names and self.key and self.key.exists():
-            key = parts.read_key(self.key)
-            wanted = [parts.hash_text(column, text, key) for text in _spelled(value)]
-            return parquet.read_table(path, columns=[hashed]).to_pandas()[hashed].isin(wanted).to_numpy()
+        with parquet.ParquetFile(BufferReader(content)) as part:
+            names = part.schema_arrow.names
+            if (plain := f"input_{column}") in names:
+                return content, of_entity(part.read(columns=[plain]).to_pandas()[plain], value).to_numpy()
+            if (hashed := f"hash_{column}") in names and self.key:
+                wanted = [parts.hash_text(column, text, self.key) for text in _spelled(value)]
+                return content, part.read(columns=[hashed]).to_pandas()[hashed].isin(wanted).to_numpy()
+        return None
+
+
+class InReviews:
+    """What people labelled: a label goes with the row that it is of."""
+
+    name = "review"
+
+    def __init__(self, place: Place) -> None:
+        self.reviews = Reviews(place)
+
+    def find(self, column: str, value: str) -> Iterable[Held]:
+        """Yield the labels of an entity's rows."""
+        for name in self.reviews.names():
+            cell = self.reviews.row(name).get(column)
+            if cell is not None and written(cell) == value:
+                yield Held(self.name, name, 1, _hash(self.reviews.place.read(name)))
+
+    def erase(self, held: Held, column: str, value: str) -> str | None:  # noqa: ARG002 - all holders are asked alike
+        """Remove the label."""
+        self.reviews.place.remove(held.item)
         return None
 
 
@@ -177,11 +201,19 @@ class InFetched:
         return None
 
 
-def of(project: Path, name: str, *, log: Path | None, log_key: Path | None) -> list[Holder]:
-    """Return everything that holds rows of a project; `log` is where its platform's prediction logs lie."""
+def of(project: Path, name: str, *, log: str | None, log_key: bytes | None) -> list[Holder]:
+    """Return everything that holds rows of a project; `log` is where its platform's prediction logs lie.
+
+    That is a folder or an `s3://` address, with a folder an endpoint below it; `log_key` is the key of its hashes.
+    """
     place = Place.of(project)
-    found: list[Holder] = [InSnapshots(Snapshots(place)), InQuarantine(place), InFetched(project / FETCHED)]
-    return [*found, InPredictionLog(log, name, log_key)] if log else found
+    found: list[Holder] = [
+        InSnapshots(Snapshots(place)),
+        InQuarantine(place),
+        InReviews(place),
+        InFetched(project / FETCHED),
+    ]
+    return [*found, InPredictionLog(Place(log), name, log_key)] if log else found
 
 
 def _spelled(value: str) -> set[str]:

@@ -70,6 +70,16 @@ class Snapshots:
             raise UsageError(f"{which} with `{wanted}`", hint=hint)
         return found[0]
 
+    def get(self, known: str) -> Snapshot:
+        """Return the snapshot of a hash that is known whole. Raises `RefusedError` when there is no record of it."""
+        try:
+            return self._read(f"{FOLDER}/{known.removeprefix('sha256:')}/snapshot.json")
+        except FileNotFoundError as error:
+            raise RefusedError(
+                f"{self.place.address} has no snapshot {known.removeprefix('sha256:')[:12]}",
+                hint="begin the run anew: somebody has removed what it learns from",
+            ) from error
+
     def rows(self, snapshot: Snapshot) -> pd.DataFrame:
         """Return a snapshot's rows (n × columns), exactly as they were learned from.
 
@@ -93,15 +103,23 @@ class Snapshots:
         return self.place.has(rows_of(snapshot))
 
     def keep(self, snapshot: Snapshot, packed: bytes, limit: int) -> Snapshot:
-        """Put a snapshot there, once, and let the rows of the oldest beyond `limit` go; return it as it stands."""
+        """Put a snapshot there, once, and let the rows of the oldest beyond `limit` go; return it as it stands.
+
+        Its own rows stay also where the limit is 0: they are what the run's steps read, until `release`.
+        """
         if self.place.has(_record(snapshot)):
             known = self._read(_record(snapshot))
             snapshot = replace(known, used=snapshot.used)
         self.write(snapshot)
-        if limit and not self.has_rows(snapshot):
+        if not self.has_rows(snapshot):
             self.place.write(rows_of(snapshot), packed)
-        self.retain(limit)
+        self.retain(max(limit, 1))
         return snapshot
+
+    def release(self, known: str, limit: int) -> None:
+        """Let the rows of a run that is over go, where none are kept."""
+        if not limit:
+            self.place.remove(rows_of(self.get(known)))
 
     def write(self, snapshot: Snapshot) -> None:
         """Write a record."""

@@ -10,23 +10,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mlplat.bundle import read_contract
+from mlplat.contracts import REASON
 from mlplat.labels import Name
-from mlplat.runtime import bundles, learning, pages, registry
+from mlplat.runtime import bundles, learning, online, pages, registry
 from mlplat.runtime.monitoring import profile
 from mlplat.runtime.result import Result, Status
 from mlplat.runtime.snapshots import keeping
+from mlplat.runtime.snapshots.place import Place
+from mlplat.runtime.snapshots.store import Snapshots
 from mlplat.runtime.steps.preparation import Options, Prepared
 from mlplat.runtime.steps.training import Trained
 from mlplat.spec.project import ProjectSpec
 
-REASON = "MLPLAT_REASON"
-"""Variable that says why a run was begun that nobody watches."""
 LINEAGE = {
     "mlplat.promoted_from": "promoted from",
     "mlplat.reason": "reason",
     "mlplat.commit": "commit",
     "mlplat.lock": "lock",
     "mlplat.data": "data",
+    "mlplat.features": "feature service",
     "mlplat.learned_until": "labels known until",
     "mlplat.holdout": "hold-out",
     "mlplat.format": "served as",
@@ -69,10 +72,13 @@ def finish(
     passed = bool(report["passed"])
     result = _result(spec, prepared, trained, report, passed=passed)
     if not registry.is_connected():
+        _release(prepared)
         return result
     with tempfile.TemporaryDirectory(prefix="mlplat-register-") as folder:
         bundle = bundles.unpack(trained.packed, Path(folder, "model"))
+        contract = read_contract(bundle)
         tags = _tags(spec, prepared, trained, project) | dict(origin.tags if origin else {})
+        tags |= {"mlplat.features": contract.features} if contract.features else {}
         made = pages.of(
             spec,
             prepared,
@@ -96,14 +102,24 @@ def finish(
             pages=lambda run: made.write(Path(folder, "pages"), {"run": run}),
             origin=origin.folder if origin else None,
         )
+        if passed and options.sample is None:
+            online.define(contract)  # before anybody can be told of a version that asks for them
         run_id, version = registry.log(entry, passed=passed, register=options.sample is None)
+    remark = online.remark(spec, contract)
     if trained.learning:
         learning.write(registry.client(), run_id, trained.learning, trained.seed_spread)
-    told = f"registered as version {version} of {result.model}" if version else result.message
+    _release(prepared)
+    told = f"registered as version {version} of {result.model}{remark}" if version else result.message
     if passed and not version:
         told = f"passed the gate on a sample of {options.sample} rows, and so is not registered"
     status: Status = "registered" if version else result.status
     return replace(result, status=status, message=told, version=version, run_id=run_id)
+
+
+def _release(prepared: Prepared) -> None:
+    """Let the run's rows go where the project keeps none: nothing reads them any more."""
+    if source := prepared.source:
+        Snapshots(Place(source.place)).release(source.snapshot, source.spec.data.keep_snapshots)
 
 
 def _result(spec: ProjectSpec, prepared: Prepared, trained: Trained, report: dict[str, Any], *, passed: bool) -> Result:

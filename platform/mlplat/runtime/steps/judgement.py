@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlplat.errors import RefusedError
 from mlplat.labels import Name
-from mlplat.runtime import bundles, gate, ledger, registry
+from mlplat.runtime import abstention, bundles, gate, ledger, registry
 from mlplat.runtime.gate import adversarial, cost, floors
 from mlplat.runtime.split import Split
 from mlplat.runtime.steps.preparation import Prepared
@@ -41,9 +41,10 @@ def judge(spec: ProjectSpec, prepared: Prepared, trained: Trained) -> dict[str, 
         scores, spent = model.score(rows), cost.measure(model, rows)
         theirs = load(champion.folder, digest=champion.digest).score(rows) if champion else None
     look = gate.Look(uses.look(trained.digest), spec.gate.confidence)
+    holdout = _holdout(spec, prepared)
     verdict = gate.judge(
         spec,
-        _holdout(spec, prepared),
+        holdout,
         scores,
         theirs,
         look=look.number,
@@ -56,6 +57,7 @@ def judge(spec: ProjectSpec, prepared: Prepared, trained: Trained) -> dict[str, 
         "model": str(name),
         **verdict.described(),
         "served": trained.served.described(),
+        **(abstention.measured(spec, model.contract, holdout, scores) if verdict.metrics else {}),
         "latency": spent.described(),
         "adversarial": adversarial.told_apart(prepared.features.iloc[prepared.split.train], rows),
         "champion": {"version": champion.version, "digest": champion.digest} if champion else None,

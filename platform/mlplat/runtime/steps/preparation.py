@@ -12,14 +12,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlplat.bundle import Column
 from mlplat.clock import Clock
 from mlplat.errors import RefusedError
-from mlplat.runtime import availability, explanations, folds, split, table
+from mlplat.runtime import availability, explanations, folds, online, reviewed, split, table
 from mlplat.runtime.folds import Fold
 from mlplat.runtime.hashing import hash_rows
 from mlplat.runtime.record import Record, recording
 from mlplat.runtime.snapshots import keeping
 from mlplat.runtime.snapshots.place import Place
+from mlplat.runtime.snapshots.reviews import Reviews
 from mlplat.runtime.snapshots.store import Snapshots, pack, unpack
 from mlplat.runtime.snapshots.tombstones import Tombstones
 from mlplat.runtime.split import Split, Window
@@ -44,8 +46,24 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where the rows of a run are found again."""
+
+    place: str
+    """Address of the project's snapshots."""
+    snapshot: str
+    spec: ProjectSpec
+    """By which they were divided into features, labels and the rest."""
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """Rows ready to be learned from."""
+    """Rows ready to be learned from.
+
+    Pickled, it holds none of those that its snapshot holds: what a flow's steps hand on stays in a store of Metaflow's
+    for good, out of reach of an erasure. They are read again where it is unpickled, which raises `RefusedError` when
+    they are kept no longer.
+    """
 
     features: pd.DataFrame
     """Rows × features."""
@@ -67,8 +85,27 @@ class Prepared:
     """Rows × the columns by which the gate tells slices and groups apart, features or not."""
     snapshot: dict[str, Any] = field(default_factory=dict)
     """Its record, with the quality report, where rows were read by `begin`."""
+    keys: tuple[Column, ...] = ()
+    """The columns by which features are looked up, features or not."""
     asked: pd.Series | None = None
     """When each row's prediction is asked for, in UTC; None where rows have no time."""
+    source: Source | None = None
+    """None where its rows are nowhere else."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what the snapshot's rows give again."""
+        return {name: value for name, value in vars(self).items() if self.source is None or name not in OF_ROWS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Read the rows again where they were left out."""
+        vars(self).update(state)
+        if self.source is not None:
+            store = Snapshots(Place(self.source.place))
+            vars(self).update(_of_rows(store.rows(store.get(self.source.snapshot)), self.source.spec))
+
+
+OF_ROWS = ("features", "labels", "blocks", "named", "asked")
+"""Fields that hold something of every row."""
 
 
 def begin(spec: ProjectSpec, options: Options, load: Load, build: Build, *, project: Path) -> Prepared:
@@ -84,19 +121,22 @@ def begin(spec: ProjectSpec, options: Options, load: Load, build: Build, *, proj
     else:
         with recording(options.sample) as noted:
             rows = build(load(spec, project), spec)
+        rows = reviewed.joined(rows, spec, Reviews(store.place).all(), _present(spec, options))
         keeping.set_aside(store.place, noted)
     rows = _sampled(Tombstones(store.place).without(rows), options.sample, spec.data.time)
     packed = pack(rows[kept_columns(rows, spec)])
     rows = unpack(packed)
     made, present = prepare(spec, options, rows), _present(spec, options)
     kept = keeping.keep(rows, packed, made.data_hash, spec.data, noted, project=project, present=present)
-    return replace(made, snapshot=kept)
+    return replace(made, snapshot=kept, source=Source(store.place.address, made.data_hash, spec))
 
 
 def kept_columns(rows: pd.DataFrame, spec: ProjectSpec) -> list[str]:
     """Return the columns that a run needs of its rows: features, label, times, group, keys, and what the gate names."""
     data = spec.data
     others = [data.target, *table.times(spec), *([data.group] if data.group else []), *data.keys]
+    others += [table.REVIEWED] if table.REVIEWED in rows.columns else []
+    others += [name for name in online.key_names(spec) if name in rows.columns]
     named = [str(name) for name in table.named_columns(rows, spec).columns]
     return list(dict.fromkeys([*table.feature_names(rows, spec), *others, *named]))
 
@@ -119,34 +159,49 @@ def prepare(spec: ProjectSpec, options: Options, rows: pd.DataFrame) -> Prepared
     explanations.check(spec, names)
     classes = table.classes_of(rows[data.target]) if spec.task == "binary" else ()
     rows = _sampled(rows, options.sample, data.time)
-    target = rows[data.target]
-    labels = np.asarray(target == classes[-1] if classes else target, dtype=np.float64)
+    found = _of_rows(rows, spec)
+    features, labels = found["features"], found["labels"]
     if data.time:
-        availability.refuse_future(rows, split.asked_at(rows, data), data, names)
-        made = split.by_time(rows, spec, options.window, pd.Timestamp(Clock.from_environment().now()))
+        availability.refuse_future(rows, found["asked"], data, names)
+    # People label what a model is unsure of: rows that judge and calibrate are drawn as they come.
+    which = reviewed.mask(rows)
+    plain = rows[~which] if which.any() else rows
+    if data.time:
+        fair = split.by_time(plain, spec, options.window, pd.Timestamp(Clock.from_environment().now()))
     else:
-        made = split.without_time(rows, spec)
-    features = rows[names]
+        fair = split.without_time(plain, spec)
+    made = reviewed.learned(fair, rows, spec)
     if spec.task == "binary":
         learned = made.train
         availability.refuse_outcome_masks(
             features.iloc[learned], pd.Series(labels[learned], index=features.index[learned])
         )
-    judged = features.iloc[made.holdout].assign(**{data.target: target.iloc[made.holdout]})
+    judged = features.iloc[made.holdout].assign(**{data.target: rows[data.target].iloc[made.holdout]})
     window = rows[[data.target, *([data.time] if data.time else [])]].iloc[made.holdout]
     return Prepared(
-        features,
-        labels,
-        split.day_of(rows, data),
-        made,
-        classes,
-        hash_rows(judged),
-        hash_rows(window),
-        hash_rows(rows[kept_columns(rows, spec)]),
-        folds.make(rows, labels, spec, made.train),
-        table.named_columns(rows, spec),
-        asked=split.asked_at(rows, data) if data.time else None,
+        **found,
+        split=made,
+        classes=classes,
+        holdout_hash=hash_rows(judged),
+        window_hash=hash_rows(window),
+        data_hash=hash_rows(rows[kept_columns(rows, spec)]),
+        folds=folds.make(rows, labels, spec, made.train[~which[made.train]]),
+        keys=online.keys_of(plain, spec),
     )
+
+
+def _of_rows(rows: pd.DataFrame, spec: ProjectSpec) -> dict[str, Any]:
+    """Return the fields of `OF_ROWS` for built rows (n × columns), whichever part of them a run uses."""
+    data = spec.data
+    target = rows[data.target]
+    classes = table.classes_of(target) if spec.task == "binary" else ()
+    return {
+        "features": rows[table.feature_names(rows, spec)],
+        "labels": np.asarray(target == classes[-1] if classes else target, dtype=np.float64),
+        "blocks": split.day_of(rows, data),
+        "named": table.named_columns(rows, spec),
+        "asked": split.asked_at(rows, data) if data.time else None,
+    }
 
 
 def _sampled(rows: pd.DataFrame, count: int | None, time: str | None) -> pd.DataFrame:

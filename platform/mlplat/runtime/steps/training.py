@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlplat.bundle import Contract
+from mlplat.bundle import Contract, Explaining
 from mlplat.errors import RefusedError
-from mlplat.runtime import bundles, calibration, fitting, onnx_export, preprocessing, trials
+from mlplat.runtime import abstention, bundles, calibration, fitting, online, onnx_export, preprocessing, trials
 from mlplat.runtime.calibration import Line
 from mlplat.runtime.fitting import Fitted, Make, Rows
 from mlplat.runtime.learning import Learning
@@ -63,9 +63,13 @@ def train(spec: ProjectSpec, prepared: Prepared, make: Make, tried: Sequence[Tri
         columns=bundles.columns_of(prepared.features),
         classes=prepared.classes,
         threshold=limit,
+        abstain=abstention.band(spec),
+        explaining=Explaining(budget_ms=spec.explanations.route_budget_ms) if spec.explanations.route else None,
+        **online.look_ups(spec, prepared.features, prepared.keys),
     )
     with tempfile.TemporaryDirectory(prefix="mlplat-train-") as folder:
-        written = bundles.write(Path(folder, "skops"), estimator, contract, rows.features.iloc[made.calibration])
+        later, learned = rows.features.iloc[made.calibration], prepared.features.iloc[made.train]
+        written = bundles.write(Path(folder, "skops"), estimator, contract, later, learned)
         real = prepared.features.iloc[_compared(made)]
         model, served = onnx_export.choose(spec.serving.format, written, estimator, real, Path(folder, "onnx"))
         learning = Learning(settings, tuple(tried), folds, fitted.dropped, lines)
@@ -88,6 +92,8 @@ def _settled(
     lines = calibration.lines(estimator, later, known, prepared.blocks[at])
     estimator = calibration.calibrate(estimator, later, known)
     limit = calibration.threshold(known, estimator.predict_proba(later)[:, 1], spec.cost)
+    if band := abstention.band(spec):
+        limit = min(max(limit, band.low), band.high)  # outside of the band it is the band that decides
     estimator.classes_ = np.array(prepared.classes)
     return estimator, limit, lines
 

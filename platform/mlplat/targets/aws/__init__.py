@@ -10,6 +10,7 @@ UNSUPPORTED = {
     "gateway.admin_port": "services have addresses of their own there",
     "controller.port": "services have addresses of their own there",
     "serving.first_port": "services have addresses of their own there",
+    "features": "the feature store is there wherever it has a database",
     "kubernetes.context": "the account's own cluster is meant",
     "kubernetes.kubeconfig": "the account's own cluster is meant",
     "kubernetes.version": "`aws.cluster.version` says it",

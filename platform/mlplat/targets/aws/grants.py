@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mlplat.contracts import PREDICTIONS
 from mlplat.targets.aws.iam import Statement, Texts
 from mlplat.targets.aws.online import live_table, table_prefix, user_id
 from mlplat.targets.aws.site import Site
@@ -21,8 +22,6 @@ TEAM_BUCKETS = ("artifacts", "data", "features", "pipelines")
 """Buckets in which each team has a part, under its own name."""
 EVENTS = "mlplat.events"
 """Part of the data bucket that the stream fills for all; no team is called so, for a label holds no dot."""
-PREDICTIONS = "predictions"
-"""Part of a team's data in which its model servers write down what they answered."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,16 @@ def prediction_log(wiring: Wiring, team: str) -> tuple[Statement, ...]:
     """Return the right to add to a team's prediction log, without reading it."""
     objects = below(wiring.buckets["data"], f"{team}/{PREDICTIONS}/*")
     return (Statement("PredictionLog", ["s3:AbortMultipartUpload", "s3:PutObject"], [objects]),)
+
+
+def log_keeper(wiring: Wiring) -> tuple[Statement, ...]:
+    """Return the right to remove what is too old or too much of every team's prediction logs, without reading them."""
+    arn = wiring.buckets["data"]
+    listed = {"StringLike": {"s3:prefix": [f"*/{PREDICTIONS}/*"]}}
+    return (
+        Statement("ListPredictionLogs", ["s3:ListBucket"], [arn], listed),
+        Statement("OldPredictions", ["s3:DeleteObject"], [below(arn, f"*/{PREDICTIONS}/*")]),
+    )
 
 
 def events(wiring: Wiring) -> tuple[Statement, ...]:

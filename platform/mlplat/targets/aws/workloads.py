@@ -70,10 +70,11 @@ def services(wiring: Wiring) -> list[Workload]:
             (*grants.bucket(wiring, "pipelines", write=True), grants.data_key(wiring, "s3")),
         ),
         "controller": (
-            "The controller reads models and published code, and publishes models to servers",
+            "The controller reads models and published code, publishes models to servers, and clears old predictions",
             (
                 *grants.bucket(wiring, "artifacts"),
                 *grants.bundles(wiring),
+                *grants.log_keeper(wiring),
                 *grants.bucket(wiring, "pipelines"),
                 grants.data_key(wiring, "s3"),
             ),

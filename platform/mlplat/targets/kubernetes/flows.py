@@ -7,6 +7,7 @@ from typing import Any
 from mlplat.manifests import flows, names
 from mlplat.manifests.meta import text
 from mlplat.services.cluster.controller import nodes
+from mlplat.services.cluster.features import has_server, online
 from mlplat.services.cluster.tracking import tracking
 from mlplat.spec.platform import PlatformSpec
 from mlplat.targets.kubernetes import place
@@ -29,10 +30,12 @@ def terms(team: str, spec: PlatformSpec, ground: Ground) -> dict[str, Any]:
         "platform": spec.name,
         "tracking": place.url(tracking(spec)),
         "root": place.later(["s3://", kept.buckets["pipelines"], f"/{team}/{FOLDER}"], "".join),
+        "data": place.later(["s3://", kept.buckets["data"], f"/{team}"], "".join),
         "region": kept.region,
         "endpoint": kept.endpoint,
         "secret": kept.secret,
         "clock": spec.clock.isoformat() if spec.clock else None,
+        **({"features": place.url(online(spec))} if has_server(spec) else {}),
         "queue": names.LOCAL_QUEUE if on.addons.queues != "off" else None,
         "pools": {name: nodes(name, spec) for name in sorted(spec.pools) if _may_use(team, name, spec)},
         "pull_secret": on.images.pull_secret,

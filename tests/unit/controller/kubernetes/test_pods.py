@@ -80,3 +80,16 @@ def test_the_last_words_are_those_of_the_container_that_ended(
     status: dict[str, Any], found: pods.Container | None
 ) -> None:
     assert pods.failing([pod(status)]) == found
+
+
+@pytest.mark.parametrize("kind", ["lastState", "state"])
+def test_who_goes_on_beside_the_server_speaks_after_it(kind: str) -> None:
+    both = {
+        "initContainerStatuses": [{"name": "ship", "restartCount": 3, "state": {"running": {}}, kind: ended(137)}],
+        "containerStatuses": [{"name": "serving", "restartCount": 3, "state": {}, "lastState": ended(3)}],
+    }
+    spec = {"initContainers": [{"name": "fetch"}, {"name": "ship", "restartPolicy": "Always"}]}
+    found = pods.failing([{**pod(both), "spec": spec}])
+    assert found is not None
+    assert found.name == "serving"
+    assert "serving ended with exit code 3" in pods.condition([{**pod(both), "spec": spec}], 1).detail

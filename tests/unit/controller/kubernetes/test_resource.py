@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import jsonschema
 import pytest
 
 from mlplat.controller import wishes
@@ -10,7 +11,9 @@ from mlplat.controller.document import Endpoint, EndpointSpec, Event, Revision, 
 from mlplat.controller.kubernetes import resource
 from mlplat.labels import Name
 from mlplat.manifests import crd
+from mlplat.spec.pipelines import TimesSpec
 from mlplat.spec.privacy import LoggedColumns
+from mlplat.spec.retraining import RetrainingPolicy
 from mlplat.spec.rollout import RolloutPolicy
 from mlplat.spec.scale import ScaleSpec
 
@@ -20,6 +23,9 @@ EVENT = Event(time=NOW, generation=0, kind="wished", text="ada wishes version 2"
 WISH = wishes.deploy(
     LATE, LATE, "2", RolloutPolicy(steps=(20, 100), min_requests=7), by="ada",
     log=LoggedColumns(exclude=("tail",)), scale=ScaleSpec(max_replicas=9),
+    retraining=RetrainingPolicy(
+        on=("schedule", "data"), schedule=TimesSpec(cron=["30 4 * * mon"], timezone="America/New_York"), min_new_days=28
+    ),
 )  # fmt: skip
 
 
@@ -32,6 +38,18 @@ def stored(spec: dict[str, Any], *, generation: int = 1, **metadata: Any) -> dic
 def test_a_wish_comes_back_as_it_was_written() -> None:
     found = resource.endpoint(stored(resource.wished(WISH, EVENT, 1), generation=4)).spec
     assert found == WISH.model_copy(update={"generation": 4})
+
+
+@pytest.mark.parametrize(("cron", "fits"), [("30 4 * * mon", True), ("@daily", False), ("30 4 * *", False)])
+def test_times_are_described_by_the_definition(cron: str, fits: bool) -> None:
+    spec = resource.wished(WISH, EVENT, 1)
+    written = {**spec["retraining"], "schedule": {**spec["retraining"]["schedule"], "cron": [cron]}}
+    schema = crd.schema()["properties"]["spec"]["properties"]["retraining"]
+    # Kubernetes' own words, of which a validator of JSON Schema knows nothing.
+    assert jsonschema.Draft4Validator(schema).is_valid(written) is fits
+    # An object with a field that is not described would be stored without it.
+    assert written.keys() <= schema["properties"].keys()
+    assert written["schedule"].keys() <= schema["properties"]["schedule"]["properties"].keys()
 
 
 def test_what_is_as_everywhere_is_not_written() -> None:
