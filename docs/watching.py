@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import watchspecs  # noqa: E402 - found by the line above
+from mlplat.spec.platform import PlatformSpec  # noqa: E402
 from mlplat.watching import catalogue, dashboards, exported  # noqa: E402
 from mlplat.watching.dashboards.panel import Board  # noqa: E402
 from mlplat.watching.rule import PAGE, Alert  # noqa: E402
@@ -25,7 +26,8 @@ that is no fault.
 An alert's label `in_namespace` says where its cause is. Its label `namespace` is always `mlplat`: an Alertmanager that
 is somebody else's takes a namespace's routes for that namespace's alerts alone.
 
-On one computer the rules that hold there are files for a Prometheus of one's own: [how](../how-to/prometheus.md)."""
+On one computer the rules that hold there are files for a Prometheus of one's own ([how](../how-to/prometheus.md)), and
+those whose cause the controller itself knows are told without one ([how](../how-to/alerts.md))."""
 METRICS = """What rules and dashboards read, beside what our own programs give. A test holds every expression against
 this table; names are looked up again when a version changes."""
 
@@ -37,7 +39,7 @@ def pages() -> dict[str, str]:
 
 def _alerts() -> Iterator[str]:
     found: dict[str, dict[str, Alert]] = {}
-    for spec in watchspecs.both().values():
+    for spec in (*watchspecs.both().values(), PlatformSpec()):
         for alert in catalogue.alerts(spec):
             # A team's own is like any other's.
             key = alert.name if "team" in alert.labels else alert.key

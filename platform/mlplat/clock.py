@@ -41,10 +41,14 @@ class Clock:
         return cls(begin - since)
 
     @classmethod
+    def of(cls, text: str | None) -> Clock:
+        """Return the clock that is written so, or the computer's own for None. Raises `UsageError`."""
+        return cls.parse(text) if text else cls()
+
+    @classmethod
     def from_environment(cls) -> Clock:
         """Return the clock that `MLPLAT_CLOCK` sets, or the computer's own."""
-        text = os.environ.get(VARIABLE)
-        return cls.parse(text) if text else cls()
+        return cls.of(os.environ.get(VARIABLE))
 
 
 def moment(text: str) -> datetime:

@@ -88,9 +88,23 @@ class Platform:
     """URL by service."""
 
 
+PREDICTIONS = "predictions"
+"""Part of a team's data, or of a platform's state, with its prediction logs: a folder an endpoint, by id."""
+PROJECTS = "projects"
+"""Part of a team's data with what its projects keep of theirs: snapshots, quarantine, erasures; a folder a project."""
+
+
 def prediction_log(state: Path, endpoint: str) -> Path:
     """Return where the prediction log of an endpoint (by id) lies on one computer: a folder a revision below it."""
-    return state / "predictions" / endpoint
+    return state / PREDICTIONS / endpoint
+
+
+REASON, COMMIT = "MLPLAT_REASON", "MLPLAT_COMMIT"
+"""Variables of a run that nobody watches: why it was begun, and of which commit it is; its folder is no repository."""
+FEATURES = "MLPLAT_FEATURES"
+"""Variable of a run that holds the feature server's URL; empty, or not there, where the platform has none."""
+LATER = ("namespaces", "features")
+"""Leaves of a connection that older versions of mlplat do not know."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +126,8 @@ class Connection:
     version: int = 1
     namespaces: dict[str, str] = field(default_factory=dict)
     """On a cluster, the namespace of each project, which is its team's."""
+    features: str | None = None
+    """The feature server's URL, below which each project has Feast's name of it; None where there is none."""
 
     @staticmethod
     def path(platform: str, stack: str) -> Path:
@@ -124,13 +140,16 @@ class Connection:
         return path.is_file() and path.read_bytes() == self._text().encode()
 
     def predictions(self, endpoint: str) -> Path | None:
-        """Return where an endpoint's (by id) prediction log lies; None on a cluster, which keeps none."""
+        """Return where an endpoint's (by id) prediction log lies; None on a cluster, where it is in a bucket.
+
+        Which one is said to whatever runs there (`mlplat.manifests.flows`), and needs the object store's own keys.
+        """
         state = self.store.removeprefix("sqlite:///")
         return None if state == self.store else prediction_log(Path(state).parent, endpoint)
 
     def document(self) -> dict[str, Any]:
-        """Return it as it is written. One without namespaces is as every version of mlplat reads it."""
-        return {name: value for name, value in asdict(self).items() if name != "namespaces" or value}
+        """Return it as it is written. One without what came later is as every version of mlplat reads it."""
+        return {name: value for name, value in asdict(self).items() if name not in LATER or value}
 
     def _text(self) -> str:
         return json.dumps(self.document(), indent=2) + "\n"

@@ -12,6 +12,7 @@ from mlplat.cli.options import json_option, stack_option
 
 if TYPE_CHECKING:
     from mlplat.controller.document import Endpoint, EndpointSpec, Force
+    from mlplat.controller.store import Store
     from mlplat.labels import Name
     from mlplat.spec.privacy import LoggedColumns
     from mlplat.spec.project import ProjectSpec
@@ -78,6 +79,7 @@ def command(
         wished = endpoints.wish(where, store, name, wish, text)
         outcome = endpoints.watch(store, wished, after=after, timeout=timeout) if wait else None
         final = store.get(name) or wished
+        _remind(store, own)
     if as_json:
         emit_json(final.model_dump(mode="json"))
     if outcome is None:
@@ -142,6 +144,26 @@ def _scale(where: endpoints.Place, model: Name) -> ScaleSpec | None:
     if not scale.is_default and where.connection.store.startswith("sqlite:"):
         say("`serving.scale` in mlplat.yaml is for clusters: on this computer one server takes what it needs")
     return scale
+
+
+def _remind(store: Store, own: ProjectSpec | None) -> None:
+    """Say what would not begin by itself on this computer, since the project has not published it."""
+    from mlplat.controller.store import SqliteStore
+    from mlplat.controller.unattended import published
+    from mlplat.errors import RefusedError
+
+    if own is None or not isinstance(store, SqliteStore):
+        return
+    times = {flow: each.schedule for flow, each in own.pipelines.items() if each.schedule is not None}
+    if not times and not own.retraining.on:
+        return
+    try:
+        found = published(store.path.parent, own.project).schedules
+    except RefusedError:
+        say(f"`{own.project}` has published nothing: before `mlplat publish`, nothing of it runs by itself")
+        return
+    if found != times:
+        say("the schedules in mlplat.yaml are not those that were published: `mlplat publish` puts them in place")
 
 
 def _candidate(where: endpoints.Place, model: Name) -> str:

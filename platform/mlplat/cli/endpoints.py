@@ -72,7 +72,7 @@ class Place:
         """The clock that the platform goes by."""
         from mlplat.clock import Clock
 
-        return Clock.parse(self.connection.clock) if self.connection.clock else Clock()
+        return Clock.of(self.connection.clock)
 
     @contextlib.contextmanager
     def store(self) -> Iterator[SqliteStore | KubernetesStore]:

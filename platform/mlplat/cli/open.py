@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -27,7 +28,7 @@ DRIFT, PAGE = "drift", "drift.html"
 def command(service: str, stack: str, only_print: bool, port: int | None, as_json: bool) -> None:
     """Open the pages of SERVICE in the browser, and print their address.
 
-    `drift` is the newest report of this project's monitor on this computer, a file.
+    `drift` is the newest report of this project's monitor on this computer, whoever began it: a file.
 
     On a cluster nobody outside of it reaches them: a port of this computer is forwarded until Ctrl-C, and its address
     printed. SERVICE is then `tracking`, `grafana`, `prometheus`, `alertmanager`, `workflows`, `costs` or `gateway`.
@@ -42,7 +43,7 @@ def command(service: str, stack: str, only_print: bool, port: int | None, as_jso
     from mlplat.spec.platform import read_stack
 
     if service == DRIFT:
-        _show(DRIFT, _drift(), only_print=only_print, as_json=as_json)
+        _show(DRIFT, _drift(stack), only_print=only_print, as_json=as_json)
         return
     spec, _ = read_stack(stack, Path.cwd())
     if spec.target != "local":
@@ -64,13 +65,18 @@ def _show(service: str, url: str, *, only_print: bool, as_json: bool) -> None:
         say("no browser could be opened here")
 
 
-def _drift() -> str:
-    """Return the address of the newest page that a run of the project's monitor has left beside its result."""
+def _drift(stack: str) -> str:
+    """Return the address of the newest page that a monitor has left, whoever began it, beside its result."""
+    from mlplat.contracts import Connection
+    from mlplat.runs.begun import begun
     from mlplat.runs.store import Runs
 
-    folder, _ = current_project(None)
-    pages = (run.folder / PAGE for run in Runs(folder).all(lambda error: warn(error.message)))
-    page = next((page for page in pages if page.is_file()), None)
+    folder, spec = current_project(None)
+    runs = Runs(folder).all(lambda error: warn(error.message))
+    with contextlib.suppress(MlplatError):
+        runs += [each.run for each in begun(Connection.read(spec.platform, stack), spec.project)]
+    newest = sorted(runs, key=lambda run: run.record.started, reverse=True)
+    page = next((run.folder / PAGE for run in newest if (run.folder / PAGE).is_file()), None)
     if page is None:
         raise MlplatError("no run of this project's monitor has left a report", hint="`mlplat run monitor` writes one")
     return page.absolute().as_uri()

@@ -19,6 +19,8 @@ from mlplat.errors import NotReadyError, UsageError
 
 if TYPE_CHECKING:
     from mlplat.cluster import Cluster
+    from mlplat.contracts import Connection
+    from mlplat.controller.unattended import Published
     from mlplat.manifests.flows import Terms
     from mlplat.runs.compiled import Storage
     from mlplat.spec.pipelines import PipelineSpec
@@ -40,7 +42,8 @@ def command(image: str | None, project: Path | None, stack: str, builder: str | 
     and `mlplat images push .` bring to the registry. What `mlplat run`, a schedule or a retraining then runs is this,
     whatever somebody's folder holds meanwhile. Flows and schedules that the project does not have any more go.
 
-    On this computer the platform keeps a copy of the commit, with an environment of its own, for its retrainings.
+    On this computer the platform keeps a copy of the commit, with an environment of its own, for its retrainings and
+    for what has a schedule; a schedule counts from when it was published.
 
     Code goes to the object store with the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, otherwise with those of
     the team's secret, which its admins may read.
@@ -92,10 +95,24 @@ def _publish_here(folder: Path, spec: ProjectSpec, stack: str, *, as_json: bool)
     commit = commits.commit(folder)
     done = published.publish(commit, state, connection, progress=say)
     if as_json:
-        emit_json({"commit": commit.id, **done.published.model_dump(include={"id", "folder", "flows"})})
+        told = done.published.model_dump(mode="json", include={"id", "folder", "flows", "schedules"})
+        emit_json({"commit": commit.id, **told})
         return
     table([[flow, "published" if done.is_new else "unchanged"] for flow in done.published.flows], ["flow", "now"])
     say(f"published from commit {commit}, as {done.published.id}")
+    _say_schedules(done.published, connection)
+
+
+def _say_schedules(published: Published, connection: Connection) -> None:
+    from mlplat.clock import Clock
+    from mlplat.controller import schedules
+
+    now = Clock.of(connection.clock).now()
+    for flow, schedule in published.schedules.items():
+        if first := schedules.following(schedule, now):
+            say(f"{flow} runs by itself, next at {first:%Y-%m-%d %H:%M} UTC by the platform's clock")
+        if schedule.overlapping != "forbid":
+            say(f"`pipelines.{flow}.schedule.overlapping` is for clusters: here a flow has one run at a time")
 
 
 def _wanted(tree: Path, told: Terms) -> dict[str, PipelineSpec]:

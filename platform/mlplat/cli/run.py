@@ -18,6 +18,7 @@ from mlplat.errors import MlplatError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from mlplat.contracts import Connection
+    from mlplat.runs.begun import Begun
     from mlplat.runs.flow import Request
     from mlplat.runs.store import Run
     from mlplat.spec.project import ProjectSpec
@@ -317,6 +318,9 @@ def _print(run: Run, *, as_json: bool) -> None:
 def list_(project: Path | None, *, here: bool, stack: str, as_json: bool) -> None:
     """List this project's runs, the newest first: those on this computer, or on the cluster of a stack.
 
+    What the platform on this computer has begun by itself, by a schedule or to train a model anew, has a name and not a
+    number, and says why.
+
     \b
     Example:
       mlplat run list
@@ -330,14 +334,27 @@ def list_(project: Path | None, *, here: bool, stack: str, as_json: bool) -> Non
     if where := workflows.place(spec, stack, here=here):
         workflows.listed(where, as_json=as_json)
         return
-    runs = Runs(folder).all(_warn_damaged)
+    own = [(run, str(run.record.id), "") for run in Runs(folder).all(_warn_damaged)]
+    others = [(each.run, each.name, each.job.reason) for each in _begun(spec, stack)]
+    found = sorted([*own, *others], key=lambda each: each[0].record.started, reverse=True)
     if as_json:
-        emit_json([{**asdict(run.record), "result": run.result()} for run in runs])
-    elif not runs:
+        told = ({**asdict(run.record), "name": name, "reason": why, "result": run.result()} for run, name, why in found)
+        emit_json(list(told))
+    elif not found:
         say("no runs yet: `mlplat run train` starts one")
     else:
-        rows = [_row(run) for run in runs]
-        table(rows, ["run", "flow", "status", "started", "took", "arguments", "model"])
+        rows = [[name, *_row(run)[1:], why or "-"] for run, name, why in found]
+        table(rows, ["run", "flow", "status", "started", "took", "arguments", "model", "reason"])
+
+
+def _begun(spec: ProjectSpec, stack: str) -> list[Begun]:
+    """Return what the platform has begun by itself; nothing where there is none."""
+    from mlplat.contracts import Connection
+    from mlplat.runs.begun import begun
+
+    with contextlib.suppress(MlplatError):
+        return begun(Connection.read(spec.platform, stack), spec.project)
+    return []
 
 
 def _warn_damaged(error: MlplatError) -> None:
@@ -358,12 +375,13 @@ def _row(run: Run) -> list[str]:
 @stack_option
 @json_option
 def show(run: str | None, project: Path | None, *, here: bool, stack: str, as_json: bool) -> None:
-    """Show what a run came to; without RUN, the last one. On a cluster RUN is its name, and here its number.
+    """Show what a run came to; without RUN, the last one. RUN is its number, or its name where the platform began it.
 
     \b
     Example:
       mlplat run show 3
       mlplat run show --json
+      mlplat run show flights.monitor.4f0c81d2aa
       mlplat run show flights-train-20261121-231500-4f0c -s staging
     """
     from mlplat.runs.store import Runs
@@ -373,10 +391,25 @@ def show(run: str | None, project: Path | None, *, here: bool, stack: str, as_js
         workflows.show(where, run, as_json=as_json)
         return
     runs = Runs(folder)
+    if run is not None and "." in run:
+        from mlplat.contracts import Connection
+        from mlplat.runs.begun import named
+
+        begun = named(Connection.read(spec.platform, stack), spec.project, run)
+        _show(begun.run, as_json=as_json)
+        if not as_json:
+            say(f"begun by the platform: {begun.job.reason}")
+        return
     number = _number(run) if run is not None else None
     found = runs.get(number) if number else next(iter(runs.all(_warn_damaged)), None)
     if found is None:
         raise UsageError("there are no runs yet", hint="`mlplat run train` starts one")
+    _show(found, as_json=as_json)
+    if found.record.status in ("failed", "interrupted", "cancelled") and found.metaflow_id:
+        say(f"`mlplat run resume {found.record.id}` goes on behind the steps that are finished")
+
+
+def _show(found: Run, *, as_json: bool) -> None:
     if not as_json:
         rows = dict(zip(["run", "flow", "status", "started", "took", "arguments"], _row(found), strict=False))
         click.echo("\n".join(f"{name:<10} {text}" for name, text in {**rows, "log": str(found.log)}.items()))
@@ -384,8 +417,6 @@ def show(run: str | None, project: Path | None, *, here: bool, stack: str, as_js
     _print(found, as_json=as_json)
     if not as_json and found.record.status == "failed":
         click.echo("\n".join(_tail(found, found.result() or {})))
-    if found.record.status in ("failed", "interrupted", "cancelled") and found.metaflow_id:
-        say(f"`mlplat run resume {found.record.id}` goes on behind the steps that are finished")
 
 
 @command.command("resume")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 def command(stack: str, as_json: bool) -> int:
     """Show every service and model revision: whether it runs and is ready, its restarts, memory and address.
 
+    Below stand, on this computer, the flows that run by a schedule, with the next time of each by the platform's clock,
+    and the alerts that are firing; neither changes the exit code.
+
     On a cluster it asks the cluster: services, add-ons, the gateway and endpoints. On a cloud's target it shows what
     the stack holds there, by component, and then what runs on its cluster. With `--json` every row has `name`, `state`
     and `ready`; on a cluster also `group`, which says what it is, and `said`.
@@ -47,7 +50,10 @@ def command(stack: str, as_json: bool) -> int:
         emit_json([asdict(row) for row in rows])
     else:
         headers = ["name", "state", "ready", "pid", "for", "restarts", "MiB", "address"]
-        table([_cells(row) for row in rows], headers)
+        table([_cells(row) for row in rows if not row.said], headers)
+        if noted := [row for row in rows if row.said]:
+            click.echo()
+            table([(row.owner, row.name, row.said) for row in noted], ["what", "name", "said"])
     bad = [row for row in rows if row.ready is False]
     if bad:
         say("`mlplat up` starts what does not run; `mlplat doctor` says what is wrong")

@@ -10,17 +10,20 @@ from pathlib import Path
 import httpx
 
 from mlplat.controller import settings as settings_file
+from mlplat.controller.alarms import Seen
 from mlplat.controller.errands import Errands
 from mlplat.controller.live import Live
 from mlplat.controller.local import OWNER, LocalActuator
 from mlplat.controller.metrics import Metrics, application, serve
+from mlplat.controller.post import Post
 from mlplat.controller.reconcile import Reconciler
 from mlplat.controller.registry import MlflowRegistry
 from mlplat.controller.retraining import Attendant
 from mlplat.controller.settings import Settings
 from mlplat.controller.store import SqliteStore
+from mlplat.controller.timetable import Timetable
 from mlplat.controller.transitions import Moment
-from mlplat.controller.unattended import LocalRunner
+from mlplat.controller.unattended import SCHEDULE, LocalRunner, Unattended
 from mlplat.errors import MlplatError
 from mlplat.supervision import Supervisor
 
@@ -79,15 +82,23 @@ def _follow(
         store, actuator, lambda: _registry(live.now, http), lambda: _moment(store, live.now), Errands()
     )
     attendant = Attendant(store, LocalRunner(lambda: live.now), lambda: _registry(live.now, http), Errands())
+    timetable = Timetable(store, Unattended(lambda: live.now, SCHEDULE), live.now.state)
+    post = Post(store, Errands())
     while not stop.is_set():
         live.refresh()
         began = time.monotonic()
         store.check()
         seen = store.version()
         pace = reconciler.run()
-        attendant.attend(live.now.now_by().now())
-        metrics.monitored(attendant.alarms)
-        metrics.passed(store.endpoints(), reconciler.failures, time.monotonic() - began)
+        now = live.now.now_by().now()
+        attendant.attend(now)
+        timetable.attend(now)
+        endpoints = store.endpoints()
+        post.tell(Seen(endpoints, attendant.alarms, attendant.failed, timetable.failing), now, live.now.webhook)
+        post.deliver(live.now.webhook)
+        metrics.monitored(attendant.kinds, attendant.failed)
+        metrics.scheduled(((each.project, each.flow) for each in timetable.entries), timetable.failing)
+        metrics.passed(endpoints, reconciler.failures, time.monotonic() - began)
         _wait(store, seen, {"now": 0.0, "soon": LOOK_SECONDS, "later": live.now.interval}[pace], stop)
 
 

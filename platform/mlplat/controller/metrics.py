@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -49,6 +49,14 @@ class Metrics:
             "mlplat_endpoint_alarm", "1 while the newest verdict on what an endpoint serves raises this alarm.",
             ["endpoint", "kind"], registry=self.registry,
         )  # fmt: skip
+        self.retraining_failed = Gauge(
+            "mlplat_endpoint_retraining_failed", "1 while an endpoint's newest retraining is one that failed.",
+            ["endpoint"], registry=self.registry,
+        )  # fmt: skip
+        self.schedule_failed = Gauge(
+            "mlplat_schedule_failed", "1 while the newest scheduled run of a flow is one that failed.",
+            ["project", "flow"], registry=self.registry,
+        )  # fmt: skip
         self._troubled = Gauge("mlplat_controller_trouble", "1 while no pass can be made.", registry=self.registry)
         self.last_pass = time.monotonic()
         self.trouble = ""
@@ -77,12 +85,21 @@ class Metrics:
             self.failures.labels(endpoint.spec.name).set(failures.get(endpoint.spec.name, 0))
             self.route.labels(endpoint.spec.name, route.name(endpoint.name)).set(1)
 
-    def monitored(self, alarms: Mapping[Name, Iterable[str]]) -> None:
-        """Take note of the alarms of endpoints' monitors, by kind."""
+    def monitored(self, alarms: Mapping[Name, Iterable[str]], failed: Iterable[Name] = ()) -> None:
+        """Take note of the alarms of endpoints' monitors, by kind, and of the endpoints whose retraining failed."""
         self.alarm.clear()
         for name, kinds in alarms.items():
             for kind in kinds:
                 self.alarm.labels(str(name), kind).set(1)
+        self.retraining_failed.clear()
+        for name in failed:
+            self.retraining_failed.labels(str(name)).set(1)
+
+    def scheduled(self, flows: Iterable[tuple[str, str]], failing: Collection[tuple[str, str]]) -> None:
+        """Take note of the flows, by project, that have a schedule, and of those whose newest run failed."""
+        self.schedule_failed.clear()
+        for each in flows:
+            self.schedule_failed.labels(*each).set(each in failing)
 
     def is_alive(self, interval: float) -> bool:
         """Tell whether the last pass was made not long ago."""

@@ -10,18 +10,18 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from mlplat.controller import wishes
-from mlplat.controller.document import Endpoint, EndpointSpec, Event
+from mlplat.controller.document import Endpoint, EndpointSpec, Event, Revision
 from mlplat.controller.errands import Errands
 from mlplat.controller.registry import Version
 from mlplat.controller.store import Store, digest
-from mlplat.controller.triggers import Serving, Verdict, due
+from mlplat.controller.triggers import Alarm, Serving, Verdict, due
 from mlplat.errors import MlplatError, RefusedError, UsageError
 from mlplat.labels import LABEL, Name
 
@@ -35,6 +35,10 @@ REASON_SIGNS = 256
 Text = Annotated[str, StringConstraints(max_length=REASON_SIGNS)]
 LOOK_SECONDS = 10.0
 """Between two looks at what an endpoint's monitor said."""
+QUIET_SECONDS = 60.0
+"""Likewise, where no answer has anything done: it is for people alone."""
+AGAIN = timedelta(hours=1)
+"""After how long what could not be begun is asked for again by itself: each answer is an event for ever."""
 Answer = Mapping[str, Any]
 """`request` (digest of the wish), `run` (empty where it became none), `message`, `time`, `begun` (when
 this and earlier runs were); once the run is over `status` and, where it registered one, `version`."""
@@ -115,8 +119,15 @@ class Attendant:
         self._store, self._runner, self._registry, self._errands = store, runner, registry, errands
         self._told: dict[Name, str] = {}
         self._looked: dict[Name, float] = {}
-        self.alarms: dict[Name, frozenset[str]] = {}
-        """Kinds of alarms that the newest verdict on what serves has raised."""
+        self.alarms: dict[Name, tuple[Alarm, ...]] = {}
+        """What the newest verdict on what serves has raised; of an endpoint that is not here nothing is known yet."""
+        self.failed: dict[Name, str] = {}
+        """What became of the newest retraining, where that failed."""
+
+    @property
+    def kinds(self) -> dict[Name, set[str]]:
+        """Kinds of the alarms."""
+        return {name: {alarm.kind for alarm in raised} for name, raised in self.alarms.items()}
 
     def attend(self, now: datetime) -> None:
         """Make one pass. Whatever fails for one endpoint is told once, and tried again on the next pass."""
@@ -126,7 +137,8 @@ class Attendant:
         for endpoint in endpoints:
             self._tried(endpoint.name, partial(self._advance, endpoint, now))
         known = {endpoint.name for endpoint in endpoints}
-        self.alarms = {name: kinds for name, kinds in self.alarms.items() if name in known}
+        self.alarms = {name: raised for name, raised in self.alarms.items() if name in known}
+        self.failed = {name: said for name in known if (said := _failure(self._store.retraining(name)))}
 
     def _tried(self, name: Name, step: Callable[[], None]) -> None:
         try:
@@ -150,20 +162,24 @@ class Attendant:
         if answer.get("run") and not answer.get("status"):
             _follow(self._store, self._runner, endpoint, answer, now)
         elif (serving := endpoint.status.revision(endpoint.status.champion)) and endpoint.settled:
-            self._consider(endpoint, serving.version, now)
+            self._consider(endpoint, serving, now)
 
-    def _consider(self, endpoint: Endpoint, version: str, now: datetime) -> None:
+    def _consider(self, endpoint: Endpoint, champion: Revision, now: datetime) -> None:
         """Wish for a retraining where the policy says so. The registry is asked beside the loop, now and then."""
         name, policy = endpoint.name, endpoint.spec.retraining
-        if time.monotonic() - self._looked.get(name, -LOOK_SECONDS) < LOOK_SECONDS:
+        pause = LOOK_SECONDS if policy.on else QUIET_SECONDS
+        if time.monotonic() - self._looked.get(name, -pause) < pause:
             return
-        found = self._errands.ask(("monitored", name.id, version), lambda: self._seen(endpoint, version))
+        found = self._errands.ask(("monitored", name.id, champion.version), lambda: self._seen(endpoint, champion))
         if found is None:
             return
         self._looked[name] = time.monotonic()
         serving, verdict = found
-        self.alarms[name] = frozenset(alarm.kind for alarm in verdict.alarms) if verdict else frozenset()
-        begun = [datetime.fromisoformat(time) for time in self._store.retraining(name).get("begun", [])]
+        self.alarms[name] = verdict.alarms if verdict else ()
+        answer = self._store.retraining(name)
+        if _was_refused(answer) and timedelta(0) <= now - datetime.fromisoformat(answer["time"]) < AGAIN:
+            return
+        begun = [datetime.fromisoformat(time) for time in answer.get("begun", [])]
         reason = due(policy, now, serving, verdict, begun)
         if reason is None:
             return
@@ -172,10 +188,21 @@ class Attendant:
         asked = wish(policy.flow, by=PLATFORM, reason=reason.reason[:REASON_SIGNS], time=now)
         self._store.retrain(name, asked.model_dump_json())
 
-    def _seen(self, endpoint: Endpoint, version: str) -> tuple[Serving, Verdict | None]:
-        registry, model = self._registry(), Name.parse(endpoint.spec.model)
+    def _seen(self, endpoint: Endpoint, champion: Revision) -> tuple[Serving, Verdict | None]:
+        registry, model, version = self._registry(), Name.parse(endpoint.spec.model), champion.version
         found = registry.version(model, version)
-        return Serving(version, found.learned_until), registry.verdict(model, endpoint.name, version)
+        serving = Serving(version, found.learned_until, champion.created)
+        return serving, registry.verdict(model, endpoint.name, version)
+
+
+def _failure(answer: Answer) -> str:
+    """Say why the newest retraining failed; empty where it did not, or nobody knows yet."""
+    return str(answer["message"]) if answer.get("status") == "failed" or _was_refused(answer) else ""
+
+
+def _was_refused(answer: Answer) -> bool:
+    """Tell whether the newest wish has become no run."""
+    return bool(answer) and not answer.get("run")
 
 
 def _begun(runner: Runner, name: Name, text: str) -> tuple[str, str]:

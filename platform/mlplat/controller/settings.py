@@ -40,6 +40,10 @@ class Settings(BaseModel):
     """Seconds between two looks at everything when nothing happens."""
     clock: str | None = None
     """A set clock (`mlplat.clock`), or None for the computer's own."""
+    webhook: Path | None = None
+    """File with the address that alerts are posted to; None for the log alone."""
+    features: str | None = None
+    """The feature server's URL, below which each project has Feast's name of it; None where there is none."""
     log_enabled: bool = True
     """Whether model servers write down what they predict."""
     log_rows: int = 10_000
@@ -57,7 +61,7 @@ class Settings(BaseModel):
 
     def now_by(self) -> Clock:
         """Return the clock that the platform goes by."""
-        return Clock.parse(self.clock) if self.clock else Clock()
+        return Clock.of(self.clock)
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -22,7 +22,7 @@ from mlplat.errors import MlplatError, RefusedError, StateError
 from mlplat.labels import Name
 from mlplat.uptime import uptime
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_SECONDS = 10.0
 """How long one writer waits for another; a write takes milliseconds."""
 SCHEME = "sqlite:///"
@@ -44,6 +44,8 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: ("CREATE TABLE clock (row INTEGER PRIMARY KEY CHECK (row = 1), boot TEXT NOT NULL, start REAL NOT NULL)",),
     # The newest wish of each endpoint that its model be trained anew, and what became of it.
     2: ("CREATE TABLE retrainings (name TEXT PRIMARY KEY, wish TEXT NOT NULL, answer TEXT)",),
+    # What the controller must not forget of schedules, alarms and messages when it ends.
+    3: ("CREATE TABLE notes (kind TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (kind, key))",),
 }
 """What makes a file of one version one of the next; 0 is an empty file."""
 MEND = (
@@ -253,6 +255,21 @@ class SqliteStore:
                 "UPDATE retrainings SET answer = ? WHERE name = ?", (json.dumps(dict(answer)), name.id)
             )
             self._append(name, [Event(time=now, generation=row[0], kind=kind, text=answer["message"])])
+
+    def notes(self, kind: str) -> dict[str, str]:
+        """Return the controller's own notes of a kind, by key, in the order of the keys."""
+        with self._guard():
+            rows = self._database.execute("SELECT key, value FROM notes WHERE kind = ? ORDER BY key", (kind,))
+            return {str(key): str(value) for key, value in rows.fetchall()}
+
+    def note(self, changes: Mapping[tuple[str, str], str | None]) -> None:
+        """Write notes by kind and key, all of them or none; None takes one away."""
+        with self._guard(), self._transaction():
+            for (kind, key), value in changes.items():
+                if value is None:
+                    self._database.execute("DELETE FROM notes WHERE kind = ? AND key = ?", (kind, key))
+                else:
+                    self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (kind, key, value))
 
     def _retrainings(self) -> list[tuple[str, str, str | None]]:
         with self._guard():

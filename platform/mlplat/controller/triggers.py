@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from mlplat.controller import schedules
 from mlplat.spec.retraining import RetrainingPolicy
 
 MONTH = timedelta(days=30)
@@ -37,6 +38,8 @@ class Verdict(BaseModel):
     model_version: str
     time: AwareDatetime
     alarms: tuple[Alarm, ...] = ()
+    ripe_until: AwareDatetime | None = None
+    """All labels of what was asked before are known; None where too few are, or nothing says how they are found."""
     windows: tuple[dict[str, Any], ...] = ()
 
 
@@ -47,6 +50,8 @@ class Serving:
     version: str
     learned_until: datetime | None
     """When the newest label that it has learned from had become known; None where its rows have no time."""
+    since: datetime
+    """When it was put behind its endpoint."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +71,46 @@ def due(
     `begun` are the times of earlier retrainings, whoever asked for them. A verdict on another version says nothing, and
     neither does one from before the newest retraining: that one was its answer.
     """
-    reason = _alarmed(policy, serving, verdict, max(begun, default=None)) or _aged(policy, now, serving)
+    last = max(begun, default=None)
+    # A time that a person has set is a person's wish: it counts, and nothing holds it up.
+    if timed := _timed(policy, now, serving, last):
+        return Due(timed)
+    reason = (
+        _alarmed(policy, serving, verdict, last)
+        or _renewed(policy, serving, verdict, last)
+        or _aged(policy, now, serving)
+    )
     return Due(reason, _held(policy, now, begun)) if reason else None
 
 
 def _alarmed(policy: RetrainingPolicy, serving: Serving, verdict: Verdict | None, last: datetime | None) -> str:
-    if verdict is None or verdict.model_version != serving.version or (last and verdict.time <= last):
+    if verdict is None or not _counts(verdict, serving, last):
         return ""
     raised = [alarm for alarm in verdict.alarms if alarm.kind in policy.on]
     return "; ".join(f"{alarm.kind}: {alarm.message}" for alarm in raised)
+
+
+def _counts(verdict: Verdict, serving: Serving, last: datetime | None) -> bool:
+    return verdict.model_version == serving.version and (last is None or verdict.time > last)
+
+
+def _renewed(policy: RetrainingPolicy, serving: Serving, verdict: Verdict | None, last: datetime | None) -> str:
+    if "data" not in policy.on or verdict is None or not _counts(verdict, serving, last):
+        return ""
+    if verdict.ripe_until is None or serving.learned_until is None:
+        return ""
+    # Nothing that was asked for after the newest label that it knows can be among what it has learned from.
+    new = verdict.ripe_until - serving.learned_until
+    if new < timedelta(days=policy.min_new_days):
+        return ""
+    return f"data: there are labels of {new.days} days that version {serving.version} has not learned from"
+
+
+def _timed(policy: RetrainingPolicy, now: datetime, serving: Serving, last: datetime | None) -> str:
+    if policy.schedule is None:
+        return ""
+    found = schedules.come(policy.schedule, max(serving.since, last or serving.since), now)
+    return f"schedule: {found.time:%Y-%m-%d %H:%M} UTC" if found else ""
 
 
 def _aged(policy: RetrainingPolicy, now: datetime, serving: Serving) -> str:

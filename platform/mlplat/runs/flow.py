@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from mlplat import clock, environment
-from mlplat.contracts import Connection
+from mlplat.contracts import FEATURES, Connection
 from mlplat.errors import UsageError
-from mlplat.runs.store import RESULT, Run
+from mlplat.runs.store import RESULT, Run, home
 
 FLOWS = "flows"
-REASON, COMMIT = "MLPLAT_REASON", "MLPLAT_COMMIT"
-"""Variables of a run that nobody watches: why it was begun, and of which commit it is."""
+METAFLOW = ".metaflow"
+"""Where Metaflow keeps what steps hand on, beside the runs' records. It would take the nearest one above."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ def variables(
         "MLFLOW_HTTP_REQUEST_TIMEOUT": kept.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
         "DO_NOT_TRACK": "1",
         "METAFLOW_USER": _user(),
+        "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(home(result)),
         "METAFLOW_HOME": str(result.parent / "no-metaflow-settings"),
+        FEATURES: connection.features or "",
         "MLPLAT_PLATFORM": connection.platform,
         "MLPLAT_STACK": connection.stack,
         RESULT: str(result),

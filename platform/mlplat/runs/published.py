@@ -15,7 +15,8 @@ from pathlib import Path
 
 from mlplat import codebase, environment
 from mlplat.contracts import Connection
-from mlplat.controller.unattended import FOLDER, JOB, OUTCOME, PUBLISHED, Job, Published, published, published_file
+from mlplat.controller import schedules
+from mlplat.controller.unattended import JOB, KINDS, OUTCOME, PUBLISHED, Job, Published, published, published_file
 from mlplat.environment import Progress
 from mlplat.errors import MlplatError, StateError, UsageError
 from mlplat.files import PRIVATE, data_dir, write_if_changed, writing
@@ -43,7 +44,10 @@ def publish(commit: Commit, state: Path, connection: Connection, *, progress: Pr
     """
     with commit.unpacked() as tree:
         spec = read(tree / "mlplat.yaml")
-        flows = tuple(found_in(tree, spec))
+        flows = found_in(tree, spec)
+        times = {flow: each.schedule for flow, each in flows.items() if each.schedule is not None}
+        for flow, schedule in times.items():
+            schedules.check(schedule, f"pipelines.{flow}.schedule.cron")
         content = codebase.digest({each.relative_to(tree): each.read_bytes() for each in _files(tree)})[:ID_SIGNS]
         folder = state / PUBLISHED / spec.project / content
         if not folder.is_dir():
@@ -55,14 +59,15 @@ def publish(commit: Commit, state: Path, connection: Connection, *, progress: Pr
         python=str(python),
         paths=(str(folder / "src"), str(codebase.folder())),
         commit=commit.id,
-        flows=flows,
+        flows=tuple(flows),
+        schedules=times,
         platform=connection.platform,
         stack=connection.stack,
         variables={name: os.environ[name] for name in OWN_FILES if name in os.environ},
     )
     before = _before(state, spec.project)
     path = published_file(state, spec.project)
-    is_new = write_if_changed(path, made.model_dump_json(indent=2) + "\n", mode=PRIVATE)
+    is_new = write_if_changed(path, made.model_dump_json(indent=2, exclude_defaults=True) + "\n", mode=PRIVATE)
     _prune(state, folder, before)
     return Done(made, is_new)
 
@@ -107,7 +112,7 @@ def _prune(state: Path, folder: Path, before: Published | None) -> None:
 
 
 def _running(state: Path) -> Iterator[Path]:
-    for job in (state / FOLDER).glob(f"*/{JOB}"):
+    for job in (each for kind in KINDS for each in (state / kind.folder).glob(f"*/{JOB}")):
         if not job.with_name(OUTCOME).exists():
             try:
                 yield Path(Job.model_validate_json(job.read_bytes()).folder)

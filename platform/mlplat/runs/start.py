@@ -32,13 +32,13 @@ def check_answers(connection: Connection) -> None:
         ) from error
 
 
-def begin(project: Path, connection: Connection, request: Request, key: str = "") -> tuple[Run, str | None]:
-    """Record a new run of a request; return it with the Metaflow run that it goes on from, if any.
+def begin(home: Path, connection: Connection, request: Request, key: str = "") -> tuple[Run, str | None]:
+    """Record a new run of a request in a folder; return it with the Metaflow run that it goes on from, if any.
 
-    `key` is what it registers under, instead of one of its own.
-    Raises `UsageError` when it is to go on and there is nothing to go on from.
+    The folder is the project's own, but for runs that nobody watches. `key` is what it registers under, instead of one
+    of its own. Raises `UsageError` when it is to go on and there is nothing to go on from.
     """
-    runs, origin = Runs(project), None
+    runs, origin = Runs(home), None
     arguments = request.options()
     if request.step or request.resumes:
         origin = runs.unfinished(request.origin) if request.origin else runs.last_unfinished(request.flow)
@@ -62,8 +62,8 @@ def carry_out(
 ) -> Run:
     """Run a flow to its end; return the run with what became of it. `marks` are `flow.variables`'."""
     file = flow.find(project, request.flow)
-    # Metaflow takes the nearest `.metaflow` above as its store: make it this project's own.
-    (project / ".metaflow").mkdir(exist_ok=True)
+    # Metaflow takes settings from the nearest `.metaflow` above: make it this project's own.
+    (project / flow.METAFLOW).mkdir(exist_ok=True)
     began = time.monotonic()
     code = process.execute(
         run,
@@ -74,14 +74,14 @@ def carry_out(
     )
     steps.close()
     if code == 0 and run.record.origin and not run.result_file.exists():
-        _take_over_result(project, run)
+        _take_over_result(run)
     return run.save(status=ended(run, code), exit_code=code, seconds=round(time.monotonic() - began, 1))
 
 
-def _take_over_result(project: Path, run: Run) -> None:
+def _take_over_result(run: Run) -> None:
     """Let a run that had nothing left to do but to end come to what the one before it did."""
     with contextlib.suppress(MlplatError):
-        if result := Runs(project).get(run.record.origin or 0).result():
+        if result := Runs(run.home).get(run.record.origin or 0).result():
             write_atomic(run.result_file, json.dumps(result, indent=2) + "\n")
 
 

@@ -68,12 +68,22 @@ class Record:
     version: int = 1
 
 
+def home(result: Path) -> Path:
+    """Return the folder whose run writes its result to this file."""
+    return result.parents[3]
+
+
 @dataclass(frozen=True)
 class Run:
     """One recorded run and its folder."""
 
     folder: Path
     record: Record = field(compare=False)
+
+    @property
+    def home(self) -> Path:
+        """The folder whose run it is: a project's, or one of its own."""
+        return home(self.result_file)
 
     @property
     def log(self) -> Path:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from mlplat.contracts import Connection
+from mlplat.clock import Clock
+from mlplat.contracts import COMMIT, REASON, Connection
 from mlplat.controller.unattended import OUTCOME, Job, Result
 from mlplat.errors import MlplatError
 from mlplat.files import write_atomic
 from mlplat.runs import start
-from mlplat.runs.flow import COMMIT, REASON, Request
+from mlplat.runs.flow import METAFLOW, Request
 from mlplat.runs.progress import Steps
 from mlplat.runs.store import Run, Runs
 
@@ -35,23 +37,29 @@ def main() -> None:
     path: Path = parser.parse_args().job
     began = time.monotonic()
     try:
-        result = carry_out(Job.model_validate_json(path.read_bytes()))
+        job = Job.model_validate_json(path.read_bytes())
+        result = carry_out(job, path.parent).model_copy(update={"ended": Clock.of(job.connection.get("clock")).now()})
     except (MlplatError, ValidationError, OSError) as error:
         told = error.told() if isinstance(error, MlplatError) else str(error)
         result = Result(status="failed", message=told)
     if result.status == "cancelled":
-        return  # by the platform's own end, as nobody else knows its process: it goes on when that is up again
+        return  # by the platform's own end, after which it goes on, or by a person, whom the controller tells from that
+    # Nothing goes on from what is over.
+    shutil.rmtree(path.with_name(METAFLOW), ignore_errors=True)
     write_atomic(path.with_name(OUTCOME), result.model_dump_json(indent=2) + "\n")
     print(f"{result.status}: {result.message}")  # noqa: T201 - its log
     time.sleep(max(0.0, LEAST_SECONDS - (time.monotonic() - began)))
 
 
-def carry_out(job: Job) -> Result:
-    """Run a job, or go on with it; return what it came to. Raises `MlplatError` when it cannot be run at all."""
+def carry_out(job: Job, home: Path) -> Result:
+    """Run a job, or go on with it; return what it came to. Its record lies in `home`.
+
+    Raises `MlplatError` when it cannot be run at all.
+    """
     project, python, connection = Path(job.folder), Path(job.python), Connection(**job.connection)
     if not python.exists():
         raise MlplatError(f"{python} is not there", hint="`mlplat publish` in the project makes it again")
-    runs = Runs(project)
+    runs = Runs(home)
     before = next((run for run in runs.all(damaged=lambda _: None) if run.record.key == job.key), None)
     if before is not None and before.record.status == "running":
         before = _awaited(runs, before)
@@ -61,7 +69,7 @@ def carry_out(job: Job) -> Result:
     if before is not None and before.metaflow_id:
         request = Request(job.flow, resumes=True, origin=before.record.id)
     start.check_answers(connection)
-    run, origin = start.begin(project, connection, request, job.key)
+    run, origin = start.begin(home, connection, request, job.key)
     steps = Steps(started=_say, ended=_say)
     marks = {REASON: job.reason, COMMIT: job.commit, "PYTHONPATH": os.pathsep.join(job.paths)}
     return _result(start.carry_out(run, project, python, connection, request, origin=origin, steps=steps, marks=marks))

@@ -10,9 +10,11 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator, mode
 from mlplat.labels import is_label
 from mlplat.spec.base import Spec, TimeZone
 
-_FIELD = r"(\*|[0-9A-Z]+(-[0-9A-Z]+)?)(/[0-9]+)?"
-CRON = re.compile(rf"(?i){_FIELD}(,{_FIELD})*( {_FIELD}(,{_FIELD})*){{4}}")
+_FIELD = r"(\*|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(/[0-9]+)?"
+CRON = re.compile(rf"{_FIELD}(,{_FIELD})*( {_FIELD}(,{_FIELD})*){{4}}")
 """Five fields, without the words such as `@daily` that clusters read differently."""
+CRON_LINES = 20
+"""Most of them: each is looked at on every pass of a controller."""
 
 
 class StepSpec(Spec):
@@ -33,14 +35,13 @@ class StepSpec(Spec):
         return self
 
 
-class ScheduleSpec(Spec):
-    """When it runs by itself."""
+class TimesSpec(Spec):
+    """Times that come again."""
 
-    cron: list[str] = Field(min_length=1, description="Times, as five fields of cron: `30 4 * * mon`.")
-    timezone: TimeZone = Field("UTC", description="Zone that they are meant in.")
-    overlapping: Literal["forbid", "replace", "allow"] = Field(
-        "forbid", description="What becomes of a run whose time comes while the one before goes on."
+    cron: list[str] = Field(
+        min_length=1, max_length=CRON_LINES, description="Times, as five fields of cron: `30 4 * * mon`."
     )
+    timezone: TimeZone = Field("UTC", description="Zone that they are meant in.")
 
     @field_validator("cron")
     @classmethod
@@ -51,8 +52,18 @@ class ScheduleSpec(Spec):
         return lines
 
 
+class ScheduleSpec(TimesSpec):
+    """When it runs by itself."""
+
+    overlapping: Literal["forbid", "replace", "allow"] = Field(
+        "forbid",
+        description="What becomes of a run whose time comes while the one before goes on; on one computer such a time"
+        " always passes.",
+    )
+
+
 class PipelineSpec(Spec):
-    """A flow on a cluster. On one computer its steps share what there is, and it starts when somebody starts it."""
+    """A flow that runs unattended. What its steps are given is for clusters: one computer's share what there is."""
 
     schedule: ScheduleSpec | None = Field(None, description="When it runs by itself; unset, it never does.")
     default: StepSpec = Field(StepSpec(), description="What a step is given.")

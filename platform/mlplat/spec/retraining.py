@@ -8,20 +8,31 @@ from pydantic import Field, NonNegativeFloat, model_validator
 
 from mlplat.labels import is_label
 from mlplat.spec.base import Spec
+from mlplat.spec.pipelines import TimesSpec
 
-Trigger = Literal["drift", "performance", "missing", "categories", "freshness", "volume", "age"]
-"""Kinds of alarms that a monitor raises, and `age`, which is a matter of the clock alone."""
+Trigger = Literal[
+    "drift", "performance", "missing", "categories", "freshness", "volume", "age", "schedule", "data"
+]  # fmt: skip
+"""Kinds of alarms that a monitor raises; `age` and `schedule`, matters of the clock alone; `data`: new labels."""
 
 
 class RetrainingPolicy(Spec):
     """What has the platform train a model anew by itself. It is the project's published flow that runs."""
 
     on: tuple[Trigger, ...] = Field(
-        (), description="Alarms of the endpoint's monitor that have the model trained anew, and `age`; none by default."
+        (),
+        description="Alarms of the endpoint's monitor that have the model trained anew, and `age`, `schedule` and"
+        " `data`; none by default.",
     )
     flow: Annotated[str, Field(min_length=1, max_length=63)] = Field("train", description="Flow that trains.")
     max_age_days: Annotated[float, Field(gt=0)] | None = Field(
         None, description="For `age`: days since the newest label that the serving version has learned from."
+    )
+    schedule: TimesSpec | None = Field(None, description="For `schedule`: times at which it is trained anew.")
+    min_new_days: Annotated[float, Field(gt=0)] = Field(
+        7.0,
+        description="For `data`: days beyond what the serving version has learned from whose labels are all known by"
+        " now, as its monitor finds them.",
     )
     cooldown_days: NonNegativeFloat = Field(
         7.0, description="Days after a retraining, whoever asked for it, in which the platform begins none by itself."
@@ -35,9 +46,11 @@ class RetrainingPolicy(Spec):
     )
 
     @model_validator(mode="after")
-    def _age_has_a_limit(self) -> Self:
+    def _triggers_are_told(self) -> Self:
         if ("age" in self.on) != (self.max_age_days is not None):
             raise ValueError("`age` in `on` and `max_age_days` belong together")
+        if ("schedule" in self.on) != (self.schedule is not None):
+            raise ValueError("`schedule` in `on` and the key `schedule` belong together")
         if not is_label(self.flow):
             raise ValueError(f"`{self.flow}` cannot be the name of a flow")
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlplat.spec.platform import PlatformSpec
+from mlplat.spec.platform import LOCAL, PlatformSpec
 from mlplat.watching import gateway, objectives
 from mlplat.watching.alerts import addons, cost, endpoints, nodes, platform
 from mlplat.watching.rule import Alert, Group
@@ -10,7 +10,7 @@ from mlplat.watching.rule import Alert, Group
 
 def groups(spec: PlatformSpec) -> tuple[Group, ...]:
     """Return the groups of rules of a cluster: those of an add-on that is off are not among them."""
-    made = (*_endpoints(spec), *_cluster(spec), *_addons(spec))
+    made = (*_endpoints(spec), *_here(spec), *_cluster(spec), *_addons(spec))
     return tuple(group for group in made if group.rules)
 
 
@@ -35,6 +35,11 @@ def _endpoints(spec: PlatformSpec) -> tuple[Group, ...]:
         return (endpoints.group(has_gateway=False),)
     records = gateway.records(promised.latency_ms)
     return (records, *objectives.groups(promised), endpoints.group(has_gateway=True))
+
+
+def _here(spec: PlatformSpec) -> tuple[Group, ...]:
+    """Return what only one computer's controller tells: on a cluster Argo begins what has a schedule."""
+    return (endpoints.schedules(),) if spec.target == LOCAL else ()
 
 
 def _cluster(spec: PlatformSpec) -> tuple[Group, ...]:

@@ -62,6 +62,7 @@ def groups(spec: PlatformSpec) -> tuple[Group, ...]:
         gateway.records(promised.latency_ms, gateway.HERE),
         *objectives.groups(promised),
         endpoints.group(has_gateway=True),
+        endpoints.schedules(),
         replace(services, rules=tuple(each for each in services.alerts if each.name in OF_SERVICES)),
     )
     return tuple(_told(each) for each in made)

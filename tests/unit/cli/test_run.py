@@ -102,7 +102,7 @@ def test_runs_are_listed_and_shown(tiny: Path, connection: Connection) -> None:
     assert mlplat("run show")[0] == 2
     mlplat("run train")
     listed = mlplat("run list")[1].splitlines()
-    assert listed[0].split() == ["RUN", "FLOW", "STATUS", "STARTED", "TOOK", "ARGUMENTS", "MODEL"]
+    assert listed[0].split() == ["RUN", "FLOW", "STATUS", "STARTED", "TOOK", "ARGUMENTS", "MODEL", "REASON"]
     assert listed[1].split()[:3] == ["1", "train", "registered"]
     assert json.loads(mlplat("run list --json")[1])[0]["id"] == 1
     shown = mlplat("run show")[1]

@@ -49,3 +49,17 @@ def test_an_endpoint_that_is_gone_leaves_nothing() -> None:
     assert any("flights/late" in dict(labels).values() for _, labels in page(metrics))
     metrics.passed([], {}, 0.1)
     assert not any("flights/late" in dict(labels).values() for _, labels in page(metrics))
+
+
+def test_what_runs_unattended_is_told_until_it_goes_well() -> None:
+    metrics = Metrics()
+    metrics.monitored({}, [Name("flights", "late")])
+    metrics.scheduled([("flights", "monitor"), ("flights", "train")], [("flights", "train")])
+    found = page(metrics)
+    assert found["mlplat_endpoint_retraining_failed", (("endpoint", "flights/late"),)] == 1
+    assert [
+        found["mlplat_schedule_failed", (("flow", flow), ("project", "flights"))] for flow in ("monitor", "train")
+    ] == [0, 1]
+    metrics.monitored({})
+    metrics.scheduled([], [])
+    assert not any("flights" in value for _, labels in page(metrics) for _, value in labels)

@@ -81,6 +81,7 @@ def platform() -> Platform:
 @pytest.fixture
 def attendant(store: SqliteStore, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Attendant:
     monkeypatch.setattr(retraining, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(retraining, "QUIET_SECONDS", 0.0)
     at_once = Errands(start=lambda call: call())
     return Attendant(store, platform, lambda: platform, at_once)
 
@@ -199,7 +200,7 @@ def test_an_alarm_has_the_model_trained_anew_once(store: SqliteStore, platform: 
         attendant.attend(NOW + timedelta(hours=hours))
     ((_, wish),) = platform.begun
     assert (wish.by, wish.reason) == (retraining.PLATFORM, "drift: temp")
-    assert attendant.alarms == {LATE: frozenset({"drift"})}
+    assert attendant.kinds == {LATE: {"drift"}}
 
 
 def test_an_alarm_within_the_cool_down_waits_for_its_end(
@@ -224,8 +225,53 @@ def test_without_a_policy_an_alarm_is_shown_and_nothing_begun(
     serve(store)
     platform.verdicts.append(alarm())
     attendant.attend(NOW)
-    assert attendant.alarms == {LATE: frozenset({"drift"})}
+    assert attendant.kinds == {LATE: {"drift"}}
     assert (platform.begun, store.retrainings()) == ([], [])
+
+
+def test_what_cannot_be_begun_is_not_asked_for_again_at_once(
+    store: SqliteStore, platform: Platform, attendant: Attendant
+) -> None:
+    serve(store, RetrainingPolicy(on=("drift",)))
+    platform.verdicts.append(alarm())
+    platform.published = False
+    for minutes in (0, 1, 30, 59):
+        attendant.attend(NOW + timedelta(minutes=minutes))
+        attendant.attend(NOW + timedelta(minutes=minutes))
+    assert kinds(store) == [retraining.REFUSED]
+    assert attendant.failed == {LATE: "nothing is published"}
+    platform.published = True
+    attendant.attend(NOW + timedelta(hours=2))
+    attendant.attend(NOW + timedelta(hours=2))
+    assert kinds(store) == [retraining.REFUSED, retraining.BEGUN]
+    assert attendant.failed == {}
+
+
+def test_without_a_policy_the_registry_is_asked_less_often(
+    store: SqliteStore, platform: Platform, attendant: Attendant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retraining, "QUIET_SECONDS", 1e9)
+    serve(store)
+    attendant.attend(NOW)
+    platform.verdicts.append(alarm())
+    attendant.attend(NOW)
+    assert attendant.kinds == {LATE: set()}
+    serve(store, RetrainingPolicy(on=("drift",)))
+    attendant.attend(NOW)
+    assert attendant.kinds == {LATE: {"drift"}}
+
+
+@pytest.mark.parametrize(("status", "failed"), [("failed", True), ("refused", False), ("cancelled", False)])
+def test_only_what_failed_is_a_failure(
+    store: SqliteStore, platform: Platform, attendant: Attendant, status: str, failed: bool
+) -> None:
+    serve(store)
+    run = f"run-{ask(store)}"
+    attendant.attend(NOW)
+    platform.outcomes[run] = Outcome(status, "why")  # type: ignore[arg-type]  # one of a run's words
+    attendant.attend(NOW)
+    attendant.attend(NOW)
+    assert (LATE in attendant.failed) is failed
 
 
 def test_a_registry_that_does_not_answer_stops_no_other_wish(

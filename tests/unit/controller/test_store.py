@@ -322,3 +322,15 @@ def test_looking_at_the_file_takes_no_lock_from_it(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", leave], check=True)
         assert path.with_name("endpoints.db-wal").exists()
         store.check()
+
+
+def test_notes_are_written_all_or_none(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "endpoints.db") as store:
+        store.note({("alarm", "b"): "2", ("alarm", "a"): "1", ("message", "a"): "3"})
+        assert list(store.notes("alarm").items()) == [("a", "1"), ("b", "2")]
+        with pytest.raises(StateError):
+            store.note({("alarm", "a"): None, ("alarm", "c"): object()})  # type: ignore[dict-item]
+        assert store.notes("alarm") == {"a": "1", "b": "2"}
+        store.note({("alarm", "a"): None, ("alarm", "b"): "9"})
+    with SqliteStore(tmp_path / "endpoints.db") as again:
+        assert (again.notes("alarm"), again.notes("message")) == ({"b": "9"}, {"a": "3"})

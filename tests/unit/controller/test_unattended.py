@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -30,13 +32,17 @@ LATE = Name("flights", "late")
 ENDPOINT = Endpoint(spec=wishes.deploy(LATE, LATE, "1", RolloutPolicy(), by="ada"))
 WISH = Wish(by="ada", reason="new airport", time=datetime(2013, 7, 1, tzinfo=UTC))
 DEADLINE = 60.0
+T = TypeVar("T")
 FLOW = """
 import json, os, pathlib, sys, time
 number = sys.argv[sys.argv.index("--run-id-file") + 1]
 pathlib.Path(number).write_text("41")
 if {waits} and "resume" not in sys.argv:
     time.sleep(600)
-told = {{name: os.environ[name] for name in ("MLPLAT_RUN", "MLPLAT_REASON", "MLPLAT_COMMIT", "PYTHONPATH")}}
+names = ("MLPLAT_RUN", "MLPLAT_REASON", "MLPLAT_COMMIT", "MLPLAT_FEATURES", "PYTHONPATH")
+told = {{name: os.environ[name] for name in names}}
+home = pathlib.Path(os.environ["METAFLOW_DATASTORE_SYSROOT_LOCAL"]) / ".metaflow"
+home.mkdir(exist_ok=True)
 result = {{"status": {status!r}, "message": json.dumps(told), "version": "7"}}
 pathlib.Path(os.environ["MLPLAT_RESULT"]).write_text(json.dumps(result))
 """
@@ -54,6 +60,7 @@ def settings(tmp_path: Path, connection: Connection) -> Settings:
     return Settings(
         state=tmp_path / "s", tracking=connection.tracking, gateway="", gateway_admin="", xds=tmp_path, store="sqlite:////nowhere",
         python=Path(sys.executable), code=Path(mlplat.__file__).parents[1], first_port=1, port=0,
+        features="http://127.0.0.1:6566",
     )  # fmt: skip
 
 
@@ -79,16 +86,21 @@ def publish(settings: Settings, *, status: str = "registered", waits: bool = Fal
     return folder
 
 
-def outcome(runner: LocalRunner, run: str) -> Outcome:
-    found: list[Outcome] = []
+def awaited(look: Callable[[], T | None]) -> T:
+    """Look until there is something to see."""
+    found: list[T] = []
 
-    def is_over() -> bool:
-        if came := runner.outcome(ENDPOINT, run):
-            found.append(came)
+    def is_there() -> bool:
+        if (seen := look()) is not None:
+            found.append(seen)
         return bool(found)
 
-    until(is_over)
+    until(is_there)
     return found[0]
+
+
+def outcome(runner: LocalRunner, run: str) -> Outcome:
+    return awaited(lambda: runner.outcome(ENDPOINT, run))
 
 
 def test_a_published_flow_runs_once_and_knows_why(runner: LocalRunner, settings: Settings) -> None:
@@ -98,18 +110,26 @@ def test_a_published_flow_runs_once_and_knows_why(runner: LocalRunner, settings:
     came = outcome(runner, run)
     assert (came.status, came.version) == ("registered", "7")
     reason = "retraining, asked for by ada: new airport"
-    told = {"MLPLAT_RUN": "k1", "MLPLAT_REASON": reason, "MLPLAT_COMMIT": "4f0c", "PYTHONPATH": "/own:/mlplat"}
-    assert json.loads(came.message) == told
-    assert [each.record.key for each in Runs(folder).all()] == ["k1"]
+    assert json.loads(came.message) == {
+        "MLPLAT_RUN": "k1",
+        "MLPLAT_REASON": reason,
+        "MLPLAT_COMMIT": "4f0c",
+        "MLPLAT_FEATURES": settings.features,
+        "PYTHONPATH": "/own:/mlplat",
+    }
+    home = settings.state / unattended.RETRAINING.folder / run
+    assert [each.record.key for each in Runs(home).all()] == ["k1"]
+    assert Runs(folder).all() == []
+    assert not (home / ".metaflow").exists()
     supervisor = Supervisor(settings.state)
     assert (supervisor.owners(), supervisor.processes()) == ([], {})
     assert runner.outcome(ENDPOINT, run) == came
 
 
 def test_a_run_that_was_killed_goes_on_by_itself(runner: LocalRunner, settings: Settings) -> None:
-    folder = publish(settings, waits=True)
+    publish(settings, waits=True)
     run, _ = runner.begin(LATE, WISH, "k1")
-    runs = Runs(folder)
+    runs = Runs(settings.state / unattended.RETRAINING.folder / run)
     until(lambda: any(each.metaflow_id and each.record.pid for each in runs.all()))
     (begun,) = runs.all()
     process = Supervisor(settings.state).processes()[f"retraining.{run}"]
@@ -119,6 +139,34 @@ def test_a_run_that_was_killed_goes_on_by_itself(runner: LocalRunner, settings: 
     assert [(each.record.key, each.record.status) for each in runs.all()] == [
         ("k1", "registered"), ("k1", "interrupted"),
     ]  # fmt: skip
+
+
+def test_a_run_that_somebody_ended_is_not_waited_for(
+    runner: LocalRunner, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unattended, "GONE_SECONDS", 0.0)
+    publish(settings, waits=True)
+    run, _ = runner.begin(LATE, WISH, "k1")
+    runs = Runs(settings.state / unattended.RETRAINING.folder / run)
+    until(lambda: any(each.metaflow_id and each.record.pid for each in runs.all()))
+    os.kill(Supervisor(settings.state).processes()[f"retraining.{run}"].pid, signal.SIGTERM)
+    assert outcome(runner, run) == Outcome("cancelled", "somebody ended its process")
+
+
+def test_runs_by_a_schedule_are_kept_apart_and_the_oldest_go(runner: LocalRunner, settings: Settings) -> None:
+    publish(settings)
+    runs = unattended.Unattended(lambda: settings, unattended.SCHEDULE)
+    for number in range(3):
+        run = f"flights.train.{number}"
+        runs.begin("flights", "train", run, key=str(number), reason="schedule")
+        assert awaited(partial(runs.outcome, run)).ended is not None
+    runs.prune("flights.train.", 2)
+    runs.prune("flights.other.", 0)
+    left = sorted(each.name for each in (settings.state / unattended.SCHEDULE.folder).iterdir())
+    assert left == ["flights.train.1", "flights.train.2"]
+    assert [each.name for each in sorted((settings.state / "logs").glob("schedule.*"))] == [
+        f"schedule.{name}.log" for name in left
+    ]
 
 
 def test_what_the_gate_refused_is_no_version_to_deploy(runner: LocalRunner, settings: Settings) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlplat.contracts import Connection
+from mlplat.contracts import FEATURES, Connection
 from mlplat.errors import UsageError
 from mlplat.runs import flow
 from mlplat.runs.flow import Request
@@ -52,8 +52,10 @@ def test_settings_of_metaflow_that_lie_around_do_not_reach_a_run(
     for name in ("METAFLOW_PROFILE", "METAFLOW_DATASTORE_SYSROOT_LOCAL", "METAFLOW_DEFAULT_DATASTORE"):
         monkeypatch.setenv(name, "elsewhere")
     monkeypatch.setenv("METAFLOW_USER", "ada")
-    variables = flow.variables(CONNECTION, PYTHON, result=tmp_path / "result.json")
-    assert {name for name in variables if name.startswith("METAFLOW")} == {"METAFLOW_HOME", "METAFLOW_USER"}
+    variables = flow.variables(CONNECTION, PYTHON, result=tmp_path / ".mlplat" / "runs" / "1" / "result.json")
+    ours = {"METAFLOW_HOME", "METAFLOW_USER", "METAFLOW_DATASTORE_SYSROOT_LOCAL"}
+    assert {name for name in variables if name.startswith("METAFLOW")} == ours
+    assert variables["METAFLOW_DATASTORE_SYSROOT_LOCAL"] == str(tmp_path)
     assert variables["METAFLOW_USER"] == "ada"
 
 
@@ -68,6 +70,15 @@ def test_a_set_clock_reaches_the_run(tmp_path: Path) -> None:
     timed = Connection(**{**vars(CONNECTION), "clock": "2013-04-01T00:00:00Z"})
     assert flow.variables(timed, PYTHON, result=tmp_path / "r")["MLPLAT_CLOCK"] == "2013-04-01T00:00:00Z"
     assert "MLPLAT_CLOCK" not in flow.variables(CONNECTION, PYTHON, result=tmp_path / "r")
+
+
+def test_the_feature_server_of_the_platform_reaches_the_run_and_no_other_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    served = Connection(**{**vars(CONNECTION), "features": "http://127.0.0.1:6566"})
+    assert flow.variables(served, PYTHON, result=tmp_path / "r")[FEATURES] == "http://127.0.0.1:6566"
+    monkeypatch.setenv(FEATURES, "http://elsewhere")
+    assert flow.variables(CONNECTION, PYTHON, result=tmp_path / "r")[FEATURES] == ""
 
 
 def test_a_user_without_a_name_still_has_one_for_metaflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

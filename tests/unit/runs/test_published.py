@@ -11,6 +11,7 @@ from mlplat.controller import unattended
 from mlplat.errors import SpecError, UsageError
 from mlplat.runs import published
 from mlplat.runs.commit import Commit, commit
+from mlplat.spec.pipelines import ScheduleSpec
 
 SPEC = "version: 1\nproject: tiny\nmodel: late\ntask: binary\ndata: {source: rows.csv, target: late}\n"
 HERE = Connection("mlplat", "local", "local", "", "", "")
@@ -69,6 +70,20 @@ def test_a_project_that_cannot_be_published_leaves_what_was(project: Path, tmp_p
         publish(project, tmp_path / "s")
     assert unattended.published(tmp_path / "s", "tiny") == done.published
     assert [each.name for each in Path(done.published.folder).parent.iterdir()] == [done.published.id]
+
+
+def test_schedules_are_kept_with_what_they_begin(project: Path, tmp_path: Path) -> None:
+    said = "pipelines: {train: {schedule: {cron: ['30 4 * * mon'], timezone: America/New_York}}}\n"
+    (project / "mlplat.yaml").write_text(SPEC + said)
+    publish(project, tmp_path / "s")
+    kept = unattended.published(tmp_path / "s", "tiny").schedules
+    assert kept == {"train": ScheduleSpec(cron=["30 4 * * mon"], timezone="America/New_York")}
+
+
+def test_a_time_that_never_comes_is_refused_where_it_is_written(project: Path, tmp_path: Path) -> None:
+    (project / "mlplat.yaml").write_text(SPEC + "pipelines: {train: {schedule: {cron: ['0 0 30 2 *']}}}\n")
+    with pytest.raises(UsageError, match=r"`pipelines.train.schedule.cron`: `0 0 30 2 \*` is no time of cron"):
+        publish(project, tmp_path / "s")
 
 
 def test_copies_of_one_lock_share_an_environment(project: Path, tmp_path: Path) -> None:

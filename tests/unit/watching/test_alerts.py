@@ -14,10 +14,11 @@ import promtool
 import watchspecs
 from alertcases import CASES
 from mlplat.cli import cli
+from mlplat.spec.platform import PlatformSpec
 from mlplat.watching import catalogue
 from mlplat.watching.rule import Alert, Group
 
-SPECS = watchspecs.both()
+SPECS = {**watchspecs.both(), "here": PlatformSpec()}
 FOUND = {
     alert.key: (group, alert)
     for spec in reversed(SPECS.values())

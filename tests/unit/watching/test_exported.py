@@ -17,14 +17,14 @@ from mlplat.controller.metrics import Metrics as ControllerMetrics
 from mlplat.controller.metrics import application
 from mlplat.labels import Name
 from mlplat.manifests import names, revision
-from mlplat.serving.metrics import PROBABILITY
+from mlplat.serving.metrics import PROBABILITY, LookUpMetrics
 from mlplat.serving.metrics import Metrics as ServingMetrics
 from mlplat.spec.platform import PlatformSpec
 from mlplat.spec.scale import ScaleSpec
 from mlplat.watching import catalogue, dashboards, exported, monitors
 from mlplat.watching.rule import Recording
 
-SPECS = watchspecs.both()
+SPECS = {**watchspecs.both(), "here": PlatformSpec()}
 
 
 def pages() -> Iterator[str]:
@@ -33,11 +33,13 @@ def pages() -> Iterator[str]:
     serving = ServingMetrics(info=info, bounds=PROBABILITY)
     serving.request("rows", 200, 0.01)
     serving.answered(np.array([0.3]))
+    LookUpMetrics(serving, ["airport"]).count("airport", "stale", 1)
     yield serving.text().decode()
     controller = ControllerMetrics()
     spec = EndpointSpec(name="flights/late", model="flights/late", version="3")
     controller.passed([Endpoint(spec=spec, status=Status(phase="serving"))], {}, 0.01)
-    controller.monitored({Name("flights", "late"): ["drift"]})
+    controller.monitored({Name("flights", "late"): ["drift"]}, [Name("flights", "late")])
+    controller.scheduled([("flights", "monitor")], [("flights", "monitor")])
     page = application(controller, lambda: 1.0)({"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}, lambda *_: None)
     yield b"".join(page).decode()
 

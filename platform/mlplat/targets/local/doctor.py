@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlplat import environment, services
 from mlplat.contracts import Connection
+from mlplat.controller import webhook
 from mlplat.errors import StateError
 from mlplat.files import data_dir, state_dir
 from mlplat.locking import held
@@ -36,7 +37,7 @@ AGAIN = "`mlplat up` writes it again"
 
 def examine(spec: PlatformSpec, stack: str) -> list[Finding]:
     """Look at everything that `up`, `new` and `run` need. Changes nothing."""
-    return [*_computer(), *_folders(), *_environments(), *_platform(spec, stack)]
+    return [*_computer(), *_folders(), *_environments(spec), *_platform(spec, stack)]
 
 
 def _computer() -> Iterator[Finding]:
@@ -66,8 +67,8 @@ def _folders() -> Iterator[Finding]:
         yield Finding(f"{what} folder", free >= needed, said, None if free >= needed else f"free some space, or {mend}")
 
 
-def _environments() -> Iterator[Finding]:
-    for name in sorted(path.stem for path in environment.REQUIREMENTS.glob("*.txt")):
+def _environments(spec: PlatformSpec) -> Iterator[Finding]:
+    for name in sorted({"platform", *(image for service in services.of(spec) for image in service.images)}):
         there = environment.is_complete(name)
         said = str(environment.service_folder(name)) if there else "not made yet"
         yield Finding(f"environment {name}", there, said, None if there else "`mlplat up` makes it")
@@ -89,6 +90,18 @@ def _platform(spec: PlatformSpec, stack: str) -> Iterator[Finding]:
     for service in services.of(spec):
         yield _service(service, processes.get(service.name))
     yield from _connection(spec, stack)
+    yield from _alerts(spec)
+
+
+def _alerts(spec: PlatformSpec) -> Iterator[Finding]:
+    """Look for the webhook's address, and keep it to itself."""
+    if (path := spec.alerts.webhook_file) is None:
+        return
+    try:
+        webhook.address(Path(path))
+        yield Finding("alerts", True, f"posted to the address in {path}")
+    except StateError as error:
+        yield Finding("alerts", False, error.message, error.hint)
 
 
 def _files(spec: PlatformSpec, stack: str) -> Iterator[Finding]:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import psutil
 
 from mlplat import services
-from mlplat.errors import StateError
+from mlplat.clock import Clock
+from mlplat.controller import schedules, unattended
+from mlplat.controller.post import known
+from mlplat.controller.store import SqliteStore
+from mlplat.controller.timetable import Entry, entries
+from mlplat.errors import MlplatError, StateError
 from mlplat.services import Service
 from mlplat.spec.platform import PlatformSpec
 from mlplat.supervision import AGAIN_SECONDS, ASK_SECONDS, Orphan, Process, Supervisor
 from mlplat.targets.local import ports, watchdog
-from mlplat.targets.local.folders import state_folder
+from mlplat.targets.local.folders import state_folder, store_address
+from mlplat.targets.local.foundation import foundation
 from mlplat.targets.local.ready import address, is_ready
 from mlplat.uptime import age
 from mlplat.watchdog import restarts
@@ -31,9 +38,10 @@ class Row:
 
     name: str
     owner: str
-    """`platform`, `supervision`, `endpoint/<project.name>`, or `retraining/<project.name>.<wish>`."""
+    """`platform`, `supervision`, `endpoint/<project.name>`, `retraining/<project.name>.<wish>`,
+    `schedule/<project.flow>.<time>`; `schedule` and `alert` for what is no program."""
     state: str
-    """supervisor's word, or ORPHAN for a process that no supervisord keeps."""
+    """supervisor's word, ORPHAN for a process that no supervisord keeps, SCHEDULED for a flow, FIRING for an alert."""
     ready: bool | None
     """None where only the controller knows: a model's revision."""
     pid: int
@@ -46,10 +54,15 @@ class Row:
     """How long it runs, whatever the clock was set to since."""
     restarts: int = 0
     """How often it ended and came back since supervisord was started."""
+    said: str = ""
+    """When a flow runs next and what came of its newest run; what an alert tells."""
 
 
 def status(spec: PlatformSpec, stack: str) -> list[Row]:
-    """Return services, endpoints' revisions, retrainings, what keeps them all alive, and what nobody keeps."""
+    """Return services, endpoints' revisions, what runs unattended, what keeps them all alive, and what nobody keeps.
+
+    Behind those stand the flows that have a schedule, and the alerts that are firing.
+    """
     supervisor = Supervisor(state_folder(spec, stack))
     daemon = supervisor.pid()
     processes = supervisor.processes() if daemon else {}
@@ -58,7 +71,7 @@ def status(spec: PlatformSpec, stack: str) -> list[Row]:
     revisions = [
         _row(name, owner, processes.get(name), None, counted=counted)
         for owner, name in _programs(supervisor, processes)
-        if owner.startswith(("endpoint/", "retraining/"))
+        if owner.startswith(("endpoint/", *(f"{kind.word}/" for kind in unattended.KINDS)))
     ]
     guard = processes.get(watchdog.NAME)
     keeping = [
@@ -70,7 +83,31 @@ def status(spec: PlatformSpec, stack: str) -> list[Row]:
         *revisions,
         *keeping,
         *map(_orphan, supervisor.orphans(patience=ASK_SECONDS if daemon else AGAIN_SECONDS)),
+        *_noted(spec, stack),
     ]
+
+
+def _noted(spec: PlatformSpec, stack: str) -> list[Row]:
+    """Return what the controller has noted; nothing where it cannot be read, which `doctor` says."""
+    with contextlib.suppress(MlplatError):
+        base = foundation(spec, stack)
+        now = Clock.of(base.clock).now()
+        with SqliteStore.open(store_address(base), create=False) as store:
+            flows = [_noted_row(each.key, "schedule", "SCHEDULED", _when(each, now)) for each in entries(store)]
+            return [*flows, *(_noted_row(each.name, "alert", "FIRING", str(each)) for each in known(store))]
+    return []
+
+
+def _noted_row(name: str, owner: str, state: str, said: str) -> Row:
+    return Row(name, owner, state, None, 0, 0.0, 0, None, said=said)
+
+
+def _when(entry: Entry, now: datetime) -> str:
+    following = schedules.following(entry.schedule, max(entry.since, now))
+    coming = f"next {following:%Y-%m-%d %H:%M} UTC" if following else "never again"
+    if entry.due is None:
+        return coming
+    return f"{coming}; that of {entry.due:%Y-%m-%d %H:%M} UTC {entry.status or 'goes on'}"
 
 
 def _programs(supervisor: Supervisor, processes: dict[str, Process]) -> Iterator[tuple[str, str]]:

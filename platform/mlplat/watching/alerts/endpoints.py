@@ -7,6 +7,9 @@ from mlplat.watching.rule import Alert, Group, copied
 
 SHOW = "mlplat endpoint show {{ $labels.endpoint }}"
 HISTORY = "mlplat rollout history {{ $labels.endpoint }}"
+BREACHED, INCONCLUSIVE, DEPLOY_FAILED = "RolloutBreached", "RolloutInconclusive", "DeployFailed"
+MODEL_ALARM, RETRAINING_FAILED, SCHEDULE_FAILED = "ModelAlarm", "RetrainingFailed", "ScheduledRunFailed"
+"""Alerts that the controller tells of itself where no Prometheus is."""
 LEAST_RATE = 1 / 60
 """Requests a second on the day before, below which an hour without any means nothing."""
 
@@ -22,8 +25,22 @@ def phase(phases: str) -> str:
 
 def group(*, has_gateway: bool) -> Group:
     """Return the alerts of endpoints, beside those on their objectives."""
-    rollouts = (_breached(), _inconclusive(), _failed(), _stuck(), _monitored())
-    return Group("endpoints", (*([_silent()] if has_gateway else []), *rollouts, _dropped(), _late()))
+    rollouts = (_breached(), _inconclusive(), _failed(), _stuck(), _monitored(), _retrained())
+    return Group("endpoints", (*([_silent()] if has_gateway else []), *rollouts, _dropped(), _late(), _unknown()))
+
+
+def schedules() -> Group:
+    """Return the alert of flows that run by a schedule where the controller begins them: on one computer."""
+    failed = Alert(
+        SCHEDULE_FAILED,
+        "max by (project, flow) (mlplat_schedule_failed) == 1",
+        "warning",
+        "{{ $labels.project }}: the newest scheduled run of {{ $labels.flow }} failed",
+        "It failed, or what was published could not be read. Its next time is tried all the same, and ends this alert"
+        " if it goes well.",
+        "mlplat run list",
+    )
+    return Group("schedules", (failed,))
 
 
 def _silent() -> Alert:
@@ -42,7 +59,7 @@ def _silent() -> Alert:
 
 def _breached() -> Alert:
     return Alert(
-        "RolloutBreached",
+        BREACHED,
         phase("breached"),
         "warning",
         "{{ $labels.endpoint }}: the new version failed more, or was slower, and gets no traffic",
@@ -54,7 +71,7 @@ def _breached() -> Alert:
 
 def _inconclusive() -> Alert:
     return Alert(
-        "RolloutInconclusive",
+        INCONCLUSIVE,
         phase("inconclusive"),
         "warning",
         "{{ $labels.endpoint }}: the rollout ended undecided, and the new version gets no traffic",
@@ -66,7 +83,7 @@ def _inconclusive() -> Alert:
 
 def _failed() -> Alert:
     return Alert(
-        "DeployFailed",
+        DEPLOY_FAILED,
         phase("failed|refused"),
         "warning",
         "{{ $labels.endpoint }}: the deployed version is {{ $labels.phase }}",
@@ -92,13 +109,26 @@ def _stuck() -> Alert:
 def _monitored() -> Alert:
     found = copied("mlplat_endpoint_alarm", "exported_endpoint", "endpoint")
     return Alert(
-        "ModelAlarm",
+        MODEL_ALARM,
         f"max by (endpoint, kind) ({found}) == 1",
         "warning",
         "{{ $labels.endpoint }}: its monitor raises an alarm of {{ $labels.kind }}",
         "What the model is asked, or how well it answers, is no longer as it was when it was trained. The report says"
         " in which columns and windows; `retraining.on` in mlplat.yaml has the platform train it anew by itself.",
         "mlplat open drift",
+    )
+
+
+def _retrained() -> Alert:
+    found = copied("mlplat_endpoint_retraining_failed", "exported_endpoint", "endpoint")
+    return Alert(
+        RETRAINING_FAILED,
+        f"max by (endpoint) ({found}) == 1",
+        "warning",
+        "{{ $labels.endpoint }}: the newest retraining failed, or could not be begun",
+        "The version from before goes on serving. The history says why: nothing may be published, or a step has failed."
+        " A retraining that ends well also ends this alert; one that the gate refuses is no failure.",
+        HISTORY,
     )
 
 
@@ -128,5 +158,22 @@ def _late() -> Alert:
         " to be computed",
         "More is asked than its replicas can answer: raise `scale.max`, or find who asks so much.",
         SHOW,
+        hold="10m",
+    )
+
+
+def _unknown() -> Alert:
+    labels = "endpoint, revision, group"
+    every = f'sum by ({labels}) (rate(mlplat_lookups_total{{revision!=""}}[15m]))'
+    unknown = f'sum by ({labels}) (rate(mlplat_lookups_total{{outcome=~"stale|absent", revision!=""}}[15m]))'
+    return Alert(
+        "FeaturesUnknown",
+        f"{unknown} / {every} > 0.5",
+        "warning",
+        "{{ $labels.endpoint }} {{ $labels.revision }}: {{ $value | humanizePercentage }} of the rows are answered"
+        " without `{{ $labels.group }}`",
+        "Its values were not found, or are older than `ttl_minutes` allows: the model was asked with nulls in their"
+        " place. Usually whatever pushes them has stopped, or is behind.",
+        "mlplat status",
         hold="10m",
     )
