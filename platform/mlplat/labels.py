@@ -27,6 +27,11 @@ def check_label(text: str, what: str) -> str:
     raise UsageError(f"`{text}` cannot be the name of a {what}", hint=f"use {LABEL_RULE}")
 
 
+def feast_name(project: str) -> str:
+    """Return what Feast calls a project: it takes no `-`, which a project's name has and `_` never."""
+    return project.replace("-", "_")
+
+
 @dataclass(frozen=True, order=True)
 class Name:
     """A model's or an endpoint's name within its project."""

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,6 +261,62 @@ def test_rows_that_are_materialised_are_found_in_the_one_table_of_their_view(
 
 def test_a_view_whose_table_would_lose_the_end_of_its_name_is_refused(told: dict[str, Any]) -> None:
     assert "more than 62 bytes" in told["long"]
+
+
+def asked(feast: Feast, method: str, path: str, document: object) -> tuple[int, Any]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{feast.online}/{path}",
+        json.dumps(document).encode(),
+        {"Content-Type": "application/json"},
+        method=method,
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read()
+        if error.code >= 500:
+            pytest.fail(f"{said!r}: {(feast.folder / 'online.log').read_text()[-3000:]}")
+        return error.code, json.loads(said)
+
+
+@pytest.mark.usefixtures("told")
+def test_a_project_tells_of_features_and_pushes_them_without_feast(feast: Feast) -> None:
+    def definitions(*columns: str, kind: str = "double", name: str = "rates") -> dict[str, Any]:
+        group = {
+            "name": name,
+            "keys": [{"name": "route", "type": "string"}],
+            "columns": [{"name": each, "type": kind} for each in columns],
+        }
+        return {"service": f"late_{'_'.join(columns)}", "groups": [group]}
+
+    with ThreadPoolExecutor(2) as pool:
+        # At once, of one view: neither loses the other's column.
+        told = list(
+            pool.map(
+                lambda each: asked(feast, "PUT", "delays/definitions", definitions("always", each)), ("week", "month")
+            )
+        )
+    assert [status for status, _ in told] == [200, 200]
+    assert sorted(each for _, found in told for each in found["added"]["rates"]) == ["always", "month", "week"]
+    values = {"always": [1.0], "week": [0.25], "month": [0.5]}
+    row = {"group": "rates", "observed": ["2013-07-01T10:00:00Z"], "keys": {"route": ["EWR-IAH"]}, "columns": values}
+    assert asked(feast, "POST", "delays/values", row) == (200, {"written": 1, "older": 0, "unknown": []})
+    earlier = {**row, "observed": ["2013-07-01T09:00:00Z"]}
+    assert asked(feast, "POST", "delays/values", earlier) == (200, {"written": 0, "older": 1, "unknown": []})
+    _, found = asked(
+        feast,
+        "POST",
+        "delays/get-online-features",
+        {"feature_service": "late_always_week", "entities": {"route": ["EWR-IAH", "EWR-LAX"]}},
+    )
+    assert found["metadata"]["feature_names"] == ["route", "always", "week"]
+    assert [each["values"] for each in found["results"][1:]] == [[1.0, None], [0.25, None]]
+    assert found["results"][1]["event_timestamps"][0] == "2013-07-01T10:00:00Z"
+    assert asked(feast, "PUT", "delays/definitions", definitions("week", kind="long"))[0] == 409
+    assert asked(feast, "PUT", "delays/definitions", definitions("week", name="r" * 60))[0] == 422
+    assert asked(feast, "PUT", "nobody/definitions", definitions("week"))[0] == 404
 
 
 @pytest.mark.usefixtures("told")

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from commands import Mlplat, until
+from mlplat.contracts import PREDICTIONS
 from mlplat.runtime.replay import replay
 
 pytestmark = pytest.mark.e2e
@@ -92,10 +93,11 @@ def shopping(platform: Mlplat) -> Project:
 def renting(platform: Mlplat) -> Project:
     data = homes(platform.folder / "homes.csv")
     settings = {"data": str(data), "target": "rent", "task": "regression"}
+    # Its name begins with the other one's.
     platform.run(
-        "new", "rents", "--defaults", *(part for item in settings.items() for part in ("--set", "=".join(item)))
+        "new", "shop-rents", "--defaults", *(part for item in settings.items() for part in ("--set", "=".join(item)))
     )
-    return Project(platform, platform.folder / "rents", "rents/rent")
+    return Project(platform, platform.folder / "shop-rents", "shop-rents/rent")
 
 
 def _settings(folder: Path, **changed: str) -> None:
@@ -187,8 +189,26 @@ def test_a_second_project_leaves_the_first_alone(shopping: Project, renting: Pro
     renting.run("deploy", "--strategy", "direct")
     renting.run("predict", "--example")
     listed = {row["endpoint"]: row for row in _endpoints(renting)}
-    assert {"shop/bought", "rents/rent"} <= set(listed)
+    assert {"shop/bought", "shop-rents/rent"} <= set(listed)
     assert _version(shopping) == "1"
+
+
+def test_a_second_endpoint_on_a_model_answers_logs_and_ends_apart(shopping: Project, renting: Project) -> None:
+    other = "shop/bought-eu"
+    shopping.run("deploy", "shop/bought", "--endpoint", "bought-eu", "--version", "2", "--strategy", "direct")
+    answered = shopping.run("predict", other, "--data", "rows.json", "--json").json()
+    assert (answered["version"], _version(shopping)) == ("2", "1")
+    before = shopping.platform.pids()
+    assert any("bought-eu" in name for name in before)
+    shopping.run("endpoint", "delete", other, "--yes")
+    kept = {name: pid for name, pid in before.items() if "bought-eu" not in name}
+    # A revision that had baked may have drained meanwhile.
+    assert shopping.platform.pids().items() <= kept.items(), "nobody else's process was touched"
+    assert "bought-eu" in shopping.run("predict", other, "--data", "rows.json", code=1).err
+    assert _version(shopping) == "1"
+    renting.run("predict", "--example")
+    logs = Path(shopping.platform.env["MLPLAT_STATE_DIR"]) / "tests" / "local" / PREDICTIONS
+    assert {"shop.bought", "shop.bought-eu", "shop-rents.rent"} <= {each.name for each in logs.iterdir()}
 
 
 def _endpoints(project: Project) -> list[dict[str, Any]]:

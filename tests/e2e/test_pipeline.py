@@ -6,14 +6,17 @@ processes. Argo itself is not run here.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from moto.server import ThreadedMotoServer
@@ -69,6 +72,30 @@ def test_a_compiled_flow_comes_to_what_the_flow_comes_to_here(
     # Nothing was searched, so nothing waited for a search.
     unused = {name for name, state in workflow.states.items() if state != "Succeeded"}
     assert unused == {"search", "search-foreach-parts", "compare"}
+    # What steps handed on is kept for good, and nothing is ever erased from it.
+    handed_on = [*_files(project.folder / ".metaflow"), *_objects(storage)]
+    assert len(handed_on) > len(workflow.states)
+    (kept,) = (project.folder / ".mlplat/data").rglob("rows.parquet")
+    prices = pd.read_parquet(kept)["price"].drop_duplicates()[::40]
+    assert len(prices) > 50
+    assert not [price for price in prices if any(struct.pack("<d", price) in content for content in handed_on)]
+
+
+def _files(folder: Path) -> Iterator[bytes]:
+    """Yield what Metaflow's store of a folder holds."""
+    return (_unpacked(each.read_bytes()) for each in folder.rglob("*") if each.is_file())
+
+
+def _objects(storage: Storage) -> Iterator[bytes]:
+    """Yield what Metaflow's store in the bucket holds."""
+    client = boto3.client("s3", endpoint_url=storage.endpoint, **KEYS)
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket="pipelines"):
+        for each in page["Contents"]:
+            yield _unpacked(client.get_object(Bucket="pipelines", Key=each["Key"])["Body"].read())
+
+
+def _unpacked(content: bytes) -> bytes:
+    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
 
 
 def test_a_compiled_search_is_a_task_a_part_and_all_of_its_trials_are_written_down(

@@ -296,3 +296,9 @@ def test_the_shown_commands_are_the_project_s(made: SimpleNamespace) -> None:
     parser = argparse.ArgumentParser()
     made.stream.add_publish(parser)
     assert vars(parser.parse_args(["--from", "2013-05-01", "--to", "2013-05-03"]))["end"] == "2013-05-03"
+    for add, words, wanted in (
+        (made.stream.add_follow, ["--push", "--every", "30"], {"push": True, "every": 30.0, "at": ""}),
+        (made.stream.add_materialize, ["--at", "2013-07-01T12:00"], {"at": "2013-07-01T12:00"}),
+    ):
+        add(parser := argparse.ArgumentParser())
+        assert vars(parser.parse_args(words)).items() >= wanted.items()

@@ -23,7 +23,7 @@ from mlplat.controller.settings import Settings
 from mlplat.controller.window import Window
 from mlplat.errors import StateError
 from mlplat.files import PRIVATE, write_atomic, write_if_changed
-from mlplat.labels import Name
+from mlplat.labels import Name, feast_name
 from mlplat.supervision import Program, Supervisor, locked
 from mlplat.uptime import age
 from mlplat.watching import local
@@ -33,6 +33,9 @@ WHO = "the controller"
 LAST_PORT = 65535
 LOOK_SECONDS = 1.0
 """For a health check on the same computer."""
+LOOK_UP_MS = 1000
+"""For one request to the feature server, ten times the default: it shares a computer's cores with all that runs there,
+and with ten programs for each core answers one in a hundred after 170 ms."""
 STOP_SECONDS = 10
 """The server ends running requests within 8 s (`mlplat.serving.options`)."""
 DEAD = ("BACKOFF", "STOPPED", "EXITED", "FATAL", "UNKNOWN")
@@ -160,6 +163,7 @@ class LocalActuator:
                 *("--bundle", revision.folder, "--digest", revision.digest),
                 *("--endpoint", str(endpoint), "--revision", revision.label),
                 *("--model-version", revision.version, "--port", str(revision.port)),
+                *_feature_arguments(endpoint, settings),
                 *self._log_arguments(endpoint, revision, settings),
             ),
             env=_environment(settings),
@@ -182,6 +186,13 @@ class LocalActuator:
             *(f"--log-hash={column}" for column in revision.log.hash),
             *(("--log-key", str(hash_key(self._state))) if revision.log.hash else ()),
         )
+
+
+def _feature_arguments(endpoint: Name, settings: Settings) -> tuple[str, ...]:
+    if not settings.features:
+        return ()
+    url = f"{settings.features}/{feast_name(endpoint.project)}"
+    return ("--features", url, "--features-timeout-ms", str(LOOK_UP_MS))
 
 
 def hash_key(state: Path) -> Path:

@@ -218,11 +218,12 @@ class Reconciler:
     def _fetch(self, endpoint: Endpoint) -> Step | None:
         status, moment, revision, registry = endpoint.status, self._moment(), _challenger(endpoint), self._registry()
 
-        def fetch() -> tuple[Path, str, Contract]:
+        def fetch() -> tuple[Path, str, Contract, list[str]]:
             folder, digest = registry.fetch(revision.source, revision.digest)
             contract = bundle.read_contract(folder)
+            unsuited = self._unsuited(endpoint, contract)
             self._actuator.publish(endpoint.name, folder, digest)
-            return folder, digest, contract
+            return folder, digest, contract, unsuited
 
         try:
             found = self._asked(endpoint, fetch)
@@ -230,14 +231,24 @@ class Reconciler:
             return transitions.fail(status, f"cannot be served: {error.message}", moment)
         if found is None:
             return None
-        folder, digest, contract = found
+        folder, digest, contract, unsuited = found
         if f"{contract.project}/{contract.model}" != endpoint.spec.model:
             made_for = f"{contract.project}/{contract.model}"
             return transitions.fail(status, f"is a bundle of {made_for}, not of {endpoint.spec.model}", moment)
         if odd := revision.log.unknown(column.name for column in contract.columns):
             said = f"has no column `{odd[0]}`, which `prediction_log` in mlplat.yaml keeps out of the log"
             return transitions.fail(status, f"{said}; it has {', '.join(c.name for c in contract.columns)}", moment)
+        if unsuited:
+            said = f"takes other requests than what serves: {'; '.join(unsuited)}"
+            return transitions.fail(status, f"{said}. `--strategy direct` lets it take over at once", moment)
         return transitions.fetched(status, folder, digest, self._actuator.free_port(self._ports()), moment)
+
+    def _unsuited(self, endpoint: Endpoint, contract: Contract) -> list[str]:
+        """Say why requests to the champion do not suit a version that is to share them."""
+        champion = endpoint.status.revision(endpoint.status.champion)
+        if champion is None or not transitions.shares_traffic(endpoint.spec, endpoint.status):
+            return []
+        return bundle.unsuited(bundle.read_contract(self._actuator.bundle(champion)), contract)
 
     def _ports(self) -> list[int]:
         return [

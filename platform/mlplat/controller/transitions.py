@@ -165,13 +165,18 @@ def tested(endpoint: Endpoint, counters: Mapping[str, Window], moment: Moment, r
     challenger = _challenger(status)
     note = Note("tested", f"{_named(challenger)} is ready{remark}")
     status = set_state(status, challenger.number, "ready", moment)
-    if spec.action != "rollback" and spec.policy.strategy == "canary" and status.champion is not None:
+    if shares_traffic(spec, status):
         step = begin(spec, status, 0, counters, moment)
         return Step(step.status, (note, *step.notes))
     if spec.action == "deploy" and spec.policy.strategy == "canary":
         note = Note(note.kind, f"{note.text}; there is no champion to compare with, so it gets all traffic at once")
     step = promote(spec, status, moment)
     return Step(step.status, (note, *step.notes))
+
+
+def shares_traffic(spec: EndpointSpec, status: Status) -> bool:
+    """Tell whether what is wished for answers some of the requests at first, and the champion the others."""
+    return spec.action != "rollback" and spec.policy.strategy == "canary" and status.champion is not None
 
 
 def begin(spec: EndpointSpec, status: Status, index: int, counters: Mapping[str, Window], moment: Moment) -> Step:

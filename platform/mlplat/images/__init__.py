@@ -1,6 +1,6 @@
 """Images of the platform's own services: built from what mlplat brings, pushed to a stack's registry, pinned by digest.
 
-Dockerfiles are in `files/`, requirements with hashes in `mlplat/environments/images/*.txt`. What is built, its tag and
+Dockerfiles are in `files/`, requirements with hashes in `mlplat/environments`. What is built, its tag and
 its reference are values that need neither a builder nor a registry; `builder` and `work` are the edge.
 """
 

@@ -27,14 +27,17 @@ class Image:
 
     @property
     def requirements(self) -> Path:
-        """Return its requirements with hashes."""
-        return REQUIREMENTS / "images" / f"{self.name}.txt"
+        """Return its requirements with hashes: its own, or those of this computer's service of that name."""
+        own = REQUIREMENTS / "images" / f"{self.name}.txt"
+        return own if own.is_file() else REQUIREMENTS / own.name
 
 
 JOBS = ("copies", "databases", "development", "tables")
 """Modules of `mlplat.jobs` that run on a cluster."""
 ALL = (
-    Image("serving", "Model server of mlplat", ("mlplat.serving.__main__", "mlplat.serving.fetch")),
+    Image(
+        "serving", "Model server of mlplat", ("mlplat.serving.__main__", "mlplat.serving.fetch", "mlplat.serving.ship")
+    ),
     Image(
         "controller",
         "Controller of mlplat's endpoints, and its setup jobs",

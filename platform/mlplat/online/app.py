@@ -1,63 +1,51 @@
-"""Feast's feature server for several projects, each below its own name, and whether they can be answered."""
+"""The feature server: what projects tell of their features and push, and Feast's own application for each of them."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
-from feast import FeatureStore, RepoConfig
-from feast.feature_server import get_app
+from feast.errors import FeastError
 from feast.permissions.security_manager import no_security_manager
 from feast.permissions.server.utils import AuthManagerType, ServerType, init_auth_manager
+from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
 
-from mlplat.online.fresh import Fresh
-from mlplat.online.store import answers
+from mlplat.online import definitions, values
+from mlplat.online.definitions import ConflictError, Definitions
+from mlplat.online.projects import BrokenProjectError, Home, Projects, UnknownProjectError
+from mlplat.online.values import RowError, Values
 
-REFRESH_SECONDS = 60
-"""After which a view that was applied anew is known as it is now; one that was not known at all is looked for."""
-
-
-class Store(FeatureStore):  # type: ignore[misc]  # Feast ships no types
-    """A project's feature store that takes rows as Feast's own clients send them."""
-
-    def _get_feature_view_and_df_for_online_write(self, *given: Any, **named: Any) -> tuple[Any, Any]:
-        view, rows = super()._get_feature_view_and_df_for_online_write(*given, **named)
-        source = getattr(view, "batch_source", None)
-        if rows is None or source is None:
-            return view, rows
-        # They call a row's times so whatever the view does, and Feast's server then looks for the view's own names.
-        sent = {"event_timestamp": source.timestamp_field, "created": source.created_timestamp_column}
-        own = {name: field for name, field in sent.items() if field and name in rows and field not in rows}
-        return view, rows.rename(columns=own)
+Document = TypeVar("Document", bound=BaseModel)
+STATUS: dict[type[Exception], int] = {
+    UnknownProjectError: 404,
+    ConflictError: 409,
+    ValidationError: 422,
+    RowError: 422,
+    BrokenProjectError: 503,
+}
+"""What the caller is told by; whatever else goes wrong is a 500, and in the log."""
 
 
-def application(file: Path, projects: Sequence[str]) -> Starlette:
-    """Return the application of projects whose `feature_store.yaml` is `file`, as JSON, but for the project's name.
+def application(home: Home) -> Starlette:
+    """Return the application of the projects of a place.
 
     Raises what Feast does where the registry's database does not answer or lacks its tables.
     """
-    given: dict[str, Any] = json.loads(os.path.expandvars(file.read_text()))
-    stores = {name: Store(config=RepoConfig(**{**given, "project": name})) for name in projects}
     # Who may ask is the network's to say, as for the registry.
     no_security_manager()
     init_auth_manager(auth_type=AuthManagerType.NONE, server_type=ServerType.REST, auth_config=None)
-    apps = {name: get_app(store, REFRESH_SECONDS) for name, store in stores.items()}
+    projects = Projects(home)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        # Those of applications below are not begun by themselves.
-        async with AsyncExitStack() as begun:
-            for each in apps.values():
-                await begun.enter_async_context(each.router.lifespan_context(each))
+        async with projects:
             yield
 
     async def alive(_: Request) -> PlainTextResponse:
@@ -65,8 +53,55 @@ def application(file: Path, projects: Sequence[str]) -> Starlette:
 
     async def ready(_: Request) -> PlainTextResponse:
         # Feast's own `/health` reads a cache, and is well on a database that is gone.
-        well = await run_in_threadpool(answers, given["online_store"]["url"])
+        well = await run_in_threadpool(home.answers)
         return PlainTextResponse("ready\n" if well else "the database does not answer\n", 200 if well else 503)
 
-    below = [Mount(f"/{name}", app=Fresh(app, stores[name].refresh_registry)) for name, app in apps.items()]
-    return Starlette(routes=[Route("/alive", alive), Route("/ready", ready), *below], lifespan=lifespan)
+    async def define(request: Request) -> Response:
+        given = await _read(request, Definitions)
+        project = await projects.begin(request.path_params["project"])
+        added = await run_in_threadpool(definitions.put, project.store, given)
+        return JSONResponse({"service": given.service, "added": added})
+
+    async def write(request: Request) -> Response:
+        project = projects.find(request.path_params["project"])
+        return JSONResponse(await run_in_threadpool(values.write, project.store, await _read(request, Values)))
+
+    async def below(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answering: Any = projects.find(scope["path_params"]["project"]).app
+        except (UnknownProjectError, BrokenProjectError) as error:
+            answering = _refused(error)
+        await answering(scope, receive, send)
+
+    routes = [
+        Route("/alive", alive),
+        Route("/ready", ready),
+        Route("/{project}/definitions", _told(define), methods=["PUT"]),
+        Route("/{project}/values", _told(write), methods=["POST"]),
+        Mount("/{project}", app=below),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+async def _read(request: Request, kind: type[Document]) -> Document:
+    return kind.model_validate_json(await request.body())
+
+
+def _told(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def told(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except (*STATUS, FeastError) as error:
+            return _refused(error)
+
+    return told
+
+
+def _refused(error: Exception) -> JSONResponse:
+    status = STATUS.get(type(error)) or (error.http_status_code() if isinstance(error, FeastError) else 500)
+    if isinstance(error, ValidationError):
+        first, *others = error.errors(include_url=False, include_context=False)
+        place = ".".join(str(part) for part in first["loc"])
+        more = f" (and {len(others)} more)" if others else ""
+        return JSONResponse({"error": f"{place}: {first['msg']}{more}".removeprefix(": ")}, status)
+    return JSONResponse({"error": str(error)}, status)

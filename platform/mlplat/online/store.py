@@ -11,7 +11,7 @@ import contextlib
 import functools
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from feast.errors import FeastError
@@ -26,8 +26,9 @@ WAIT_SECONDS = 5.0
 """For a connection, after which the caller is told: whoever looks a feature up has no more time than that."""
 LONGEST_NAME = 63
 """Bytes of a name in PostgreSQL, which cuts longer ones without a word: two views would share a table."""
-LOCK = 7_164_776
-"""Number of the lock under which tables are made: two servers that make one at once would fail."""
+LOCK, DEFINING = 7_164_776, 7_164_777
+"""Numbers of the locks under which tables are made and definitions are changed: two servers at once would fail, or each
+lose what the other adds."""
 _making = threading.Lock()
 """Likewise within one server, where several that wait would hold the connections that the first one needs."""
 
@@ -67,22 +68,30 @@ class PostgresOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]  # likew
 
     def online_write_batch(self, config: Any, table: Any, data: Any, progress: Any) -> None:
         """See `OnlineStore.online_write_batch`. Raises `LongNameError`."""
-        self._make(config, [table])
+        self.make(config, [table])
         super().online_write_batch(config, table, data, progress)
 
     def online_read(self, config: Any, table: Any, *given: Any, **named: Any) -> Any:
         """See `OnlineStore.online_read`: of a view that nobody has written to, nothing is found."""
-        self._make(config, [table])
+        self.make(config, [table])
         return super().online_read(config, table, *given, **named)
 
     def _read_features_per_fv(self, config: Any, grouped_refs: Any, *given: Any, **named: Any) -> None:
         # Several views are read at once, without `online_read`.
-        self._make(config, [table for table, _ in grouped_refs])
+        self.make(config, [table for table, _ in grouped_refs])
         super()._read_features_per_fv(config, grouped_refs, *given, **named)
 
-    def _make(self, config: Any, tables: Iterable[Any]) -> None:
+    @contextlib.contextmanager
+    def exclusive(self, config: Any) -> Iterator[None]:
+        """Be the one, of all servers on this database, that changes definitions."""
+        with self._get_conn(config) as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [DEFINING])
+            yield
+
+    def make(self, config: Any, views: Sequence[Any]) -> None:
+        """Make the tables of views that have none. Raises `LongNameError`."""
         versioned = config.registry.enable_online_feature_view_versioning
-        named = {compute_table_id(config.project, each, versioned): each for each in tables}
+        named = {compute_table_id(config.project, each, versioned): each for each in views}
         missing = {name: each for name, each in named.items() if name not in self._there}
         if long := [name for name in missing if len(name.encode()) > LONGEST_NAME]:
             raise LongNameError(

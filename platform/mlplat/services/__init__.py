@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlplat.services.cluster import on_cluster
 from mlplat.services.controller import controller
+from mlplat.services.features import features
 from mlplat.services.gateway import gateway
 from mlplat.services.service import Http, Job, Open, Ref, Resources, SecretRef, Service, Volume
 from mlplat.services.tracking import tracking
@@ -14,4 +15,4 @@ __all__ = ["Http", "Job", "Open", "Ref", "Resources", "SecretRef", "Service", "V
 
 def of(spec: PlatformSpec) -> tuple[Service, ...]:
     """Return every service of a platform."""
-    return (tracking(spec), gateway(spec), controller(spec))
+    return (tracking(spec), gateway(spec), *features(spec), controller(spec))

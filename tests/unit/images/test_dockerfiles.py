@@ -33,7 +33,14 @@ def last_stage(image: Image) -> list[Line]:
 
 def test_every_file_there_is_an_image() -> None:
     assert {path.name for path in FILES.iterdir()} == {f"{name}.Dockerfile" for name in catalogue.NAMES}
-    assert {path.stem for path in (REQUIREMENTS / "images").glob("*.txt")} == set(catalogue.NAMES)
+    assert {path.stem for path in (REQUIREMENTS / "images").glob("*.txt")} <= set(catalogue.NAMES)
+
+
+@EVERY
+def test_it_is_locked_by_itself_or_as_this_computers_service_is(image: Image) -> None:
+    found = [path for path in (REQUIREMENTS / f"{image.name}.txt", image.requirements) if path.is_file()]
+    assert image.requirements in found
+    assert ("images" in image.requirements.parts) == (image.name != "features")
 
 
 @EVERY

@@ -127,13 +127,29 @@ def test_the_controllers_settings_are_all_known_to_it() -> None:
         "tracking": "http://t",
         "image": "i",
         "objects": {"bucket": "b", "region": "r", "secret": "objects"},
+        "log": {**dict(made["log"]), "bucket": "d"},  # type: ignore[call-overload]  # a document
+        "features": "http://f",
     }
     read = Settings.model_validate_json(json.dumps(given))
+    assert made["features"] == Ref("url:online")
+    assert "features" not in settings(small(teams={}))  # no project, no server
     assert read.namespaces == {"flights": "growth"}
     assert read.pools["gpu"].node_selector == {"gpu": "yes"}
+    assert read.log is not None
 
 
 POOL = {"max_size": 1, "node_selector": {"gpu": "yes"}, "gpu_count": 2}
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(10.0, 60.0), (300.0, 300.0)])
+def test_a_part_of_a_log_that_becomes_an_object_is_filled_for_a_minute_at_least(seconds: float, told: float) -> None:
+    log = settings(small(serving={"prediction_log": {"seconds_per_part": seconds, "retention": {"days": 2}}}))["log"]
+    assert isinstance(log, dict)
+    assert (log["seconds"], log["keep_seconds"], log["bucket"]) == (told, 172_800, Ref("bucket:data"))
+
+
+def test_where_no_log_is_kept_nobody_is_told_of_one() -> None:
+    assert settings(small(serving={"prediction_log": {"enabled": False}}))["log"] is None
 
 
 def test_a_pool_with_gpus_is_tolerated_and_one_without_is_not() -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from mlplat.controller.settings import Settings
 from mlplat.services.controller import settings
-from mlplat.spec.platform import PlatformSpec, parse_platform
+from mlplat.services.service import Ref
+from mlplat.spec.platform import parse_platform
 
 
 @pytest.mark.parametrize(
@@ -23,5 +24,9 @@ def test_the_retention_that_is_written_reaches_the_controller(
     assert (made["log_keep_bytes"], made["log_keep_seconds"]) == (size, seconds)
 
 
-def test_the_controller_knows_every_setting_that_it_is_given() -> None:
-    assert set(settings(PlatformSpec())) <= set(Settings.model_fields)
+@pytest.mark.parametrize("changes", [{}, {"features": {"enabled": True}}])
+def test_the_controller_knows_every_setting_that_it_is_given(changes: dict[str, object]) -> None:
+    made = settings(parse_platform({"version": 2, **changes}, "x"))
+    assert set(made) <= set(Settings.model_fields)
+    # Without a feature server there is no address of one.
+    assert made.get("features") == (Ref("url:features") if changes else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mlplat
 from mlplat.services.cluster import standing
+from mlplat.services.cluster.features import ONLINE, has_server
 from mlplat.services.service import Http, Ref, Resources, Service
 from mlplat.spec.platform import PlatformSpec
 
@@ -12,6 +13,8 @@ SHORTEST = 5.0
 """Seconds between two looks at everything: each asks the API for all of it, and changes are told in between."""
 PROMETHEUS = "http://prometheus-operated.monitoring.svc:9090"
 """The service that the operator keeps for whatever Prometheus it runs."""
+PART_SECONDS = 60.0
+"""Shortest time that a part of a prediction log is filled for: each is an object, written once and read for years."""
 POOL = "mlplat/pool"
 TEAM = "mlplat/team"
 """Label of a pool's nodes, and taint of those that are for some teams only."""
@@ -55,9 +58,11 @@ def settings(spec: PlatformSpec) -> dict[str, object]:
         "namespaces": namespaces(spec),
         "image": Ref("image:serving"),
         "objects": _objects(spec),
+        "log": _log(spec),
         "port": spec.controller.port,
         "interval": max(spec.controller.interval_seconds, SHORTEST),
         "clock": spec.clock.isoformat() if spec.clock else None,
+        **({"features": Ref(f"url:{ONLINE}")} if has_server(spec) else {}),
         "production": on.production,
         "pools": {name: nodes(name, spec) for name in sorted(spec.pools)},
         "pull_secret": on.images.pull_secret,
@@ -65,6 +70,19 @@ def settings(spec: PlatformSpec) -> dict[str, object]:
         "requests_per_second": on.exposure.requests_per_second,
         "parallel_requests": on.exposure.parallel_requests,
         "prometheus": prometheus(spec),
+    }
+
+
+def _log(spec: PlatformSpec) -> dict[str, object] | None:
+    log = spec.serving.prediction_log
+    if not log.enabled:
+        return None
+    return {
+        "bucket": Ref("bucket:data"),
+        "rows": log.rows_per_part,
+        "seconds": max(log.seconds_per_part, PART_SECONDS),
+        "keep_bytes": log.retention.megabytes * 1_000_000,
+        "keep_seconds": log.retention.days * 86_400 if log.retention.days is not None else None,
     }
 
 

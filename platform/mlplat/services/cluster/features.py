@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlplat.environment import pinned
+from mlplat.labels import feast_name
 from mlplat.services.cluster import development, standing
 from mlplat.services.cluster.launch import DATABASE_URL
 from mlplat.services.service import Http, Job, Open, Ref, Resources, Service
@@ -32,7 +33,7 @@ def features(spec: PlatformSpec) -> Service:
     return Service(
         name=NAME,
         image="features",
-        version=pinned("images/features", "feast"),
+        version=pinned("features", "feast"),
         argv=(*FEAST, "serve_registry", "--port", str(PORT)),
         ready=Open(port="grpc", timeout=180),
         env={DATABASE_URL: standing.database(spec, "features")},
@@ -58,7 +59,7 @@ def online(spec: PlatformSpec) -> Service:
     return Service(
         name=ONLINE,
         image="features",
-        version=pinned("images/features", "feast"),
+        version=pinned("features", "feast"),
         argv=(
             *("python", "-m", "mlplat.online", "--store", (Ref("files"), f"/{FILE}")),
             *("--host", Ref("host"), "--port", str(ONLINE_PORT)),
@@ -91,8 +92,8 @@ def projects(spec: PlatformSpec) -> list[str]:
 
 
 def named(project: str) -> str:
-    """Return what Feast calls a project: it takes no `-`, which a project's name has and `_` never."""
-    return project.replace("-", "_")
+    """Return what Feast calls a project."""
+    return feast_name(project)
 
 
 def store() -> dict[str, Any]:

@@ -40,9 +40,12 @@ def foundation(spec: PlatformSpec, stack: str) -> Foundation:
     )
 
 
-def provision(spec: PlatformSpec, stack: str) -> Foundation:
-    """Make the folders and set the clock; what is there stays. Raises `StateError` where nothing can be written."""
-    made = foundation(spec, stack)
+def provision(spec: PlatformSpec, stack: str, planned: Foundation | None = None) -> Foundation:
+    """Make the folders and set the clock; what is there stays. Raises `StateError` where nothing can be written.
+
+    A clock that is set for the first time begins when it was `planned`, as what was resolved since then says.
+    """
+    made = planned or foundation(spec, stack)
     state = Path(made.state)
     try:
         Path(made.artifacts).mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,7 @@ def install(planned: Plan, tell: Tell) -> Platform:
     Endpoints are not touched. Raises `StateError`, `NotReadyError` or `InstallError`; what was started until then
     stays, and the next `up` goes on from there.
     """
-    base = provision(planned.spec, planned.stack)
+    base = provision(planned.spec, planned.stack, planned.foundation)
     try:
         record(planned.spec, planned.stack, base)
     except ports.PortTakenError:
@@ -125,6 +125,7 @@ def connection(spec: PlatformSpec, stack: str, base: Foundation) -> Connection:
         gateway=reached["gateway"],
         store=store_address(base),
         clock=base.clock,
+        features=reached.get("features"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from mlplat.errors import StateError
 from mlplat.files import state_dir
-from mlplat.spec.platform import PlatformSpec
+from mlplat.spec.platform import FeatureServerSpec, PlatformSpec
 from mlplat.supervision import OWNER_VARIABLE
 from mlplat.targets.local.folders import PLAN_FILE, state_folder
 
@@ -97,8 +97,11 @@ def _recorded(state: Path) -> dict[str, int]:
     """Return the ports by key that a platform was last brought up with."""
     try:
         written = json.loads((state / PLAN_FILE).read_bytes())["spec"]
-        return {key: int(written[key.partition(".")[0]][key.partition(".")[2]]) for key in PlatformSpec().port_keys()}
-    except (OSError, ValueError, TypeError, KeyError):
+        named = [(key, *key.split(".")) for key in PlatformSpec(features=FeatureServerSpec(enabled=True)).port_keys()]
+        # What an older version wrote has no feature server, and one that is not enabled has no port.
+        there = [each for each in named if written.get(each[1], {"enabled": False}).get("enabled", True)]
+        return {key: int(written[group][name]) for key, group, name in there}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 

@@ -101,9 +101,11 @@ def _watched(spec: PlatformSpec, state: Path) -> dict[str, Any]:
 def _values(service: Service, spec: PlatformSpec, foundation: Foundation) -> dict[str, str | None]:
     state = Path(foundation.state)
     ports = {"tracking": spec.tracking.port, "gateway": spec.gateway.port, "controller": spec.controller.port}
+    features = f"http://{HOST}:{spec.features.port}" if spec.features.enabled else None
     return {
         "host": HOST,
         **{f"{URL}{name}": f"http://{HOST}:{port}" for name, port in ports.items()},
+        f"{URL}features": features,
         **asdict(foundation),
         "store": store_address(foundation),
         "files": str(service_files(state, service.name)),

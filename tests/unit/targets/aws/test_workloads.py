@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from allowed import allowed
 from awsparts import KEY, platform, site
+from mlplat.contracts import PREDICTIONS
 from mlplat.errors import UsageError
 from mlplat.spec.kubernetes import KubernetesSpec, MonitoringSpec, ReceiverSpec
 from mlplat.spec.platform import PlatformSpec
@@ -83,7 +84,7 @@ def test_a_team_s_servers_read_models_and_features_and_only_add_predictions() ->
     for kind in ("artifacts", "features"):
         assert may(workload, "s3:GetObject", f"arn:aws:s3:::{kind}/flights/model")
         assert not may(workload, "s3:PutObject", f"arn:aws:s3:::{kind}/flights/model")
-    log = f"arn:aws:s3:::data/flights/{grants.PREDICTIONS}/part-0"
+    log = f"arn:aws:s3:::data/flights/{PREDICTIONS}/part-0"
     assert may(workload, "s3:PutObject", log)
     for action in ("s3:GetObject", "s3:DeleteObject"):
         assert not may(workload, action, log)
@@ -91,6 +92,17 @@ def test_a_team_s_servers_read_models_and_features_and_only_add_predictions() ->
     tables = table(f"{table_prefix(site())}delay.hourly")
     assert may(workload, "dynamodb:BatchGetItem", tables)
     assert not may(workload, "dynamodb:BatchWriteItem", tables)
+
+
+def test_the_controller_clears_old_predictions_and_reads_none() -> None:
+    workload = of(platform({"flights": {}}))["controller"]
+    log = f"arn:aws:s3:::data/flights/{PREDICTIONS}/flights.late/r1/part-0"
+    assert may(workload, "s3:DeleteObject", log)
+    assert may(workload, "s3:ListBucket", "arn:aws:s3:::data", s3__prefix=f"flights/{PREDICTIONS}/")
+    for action in ("s3:GetObject", "s3:PutObject"):
+        assert not may(workload, action, log)
+    assert not may(workload, "s3:DeleteObject", "arn:aws:s3:::data/flights/projects/late/snapshots/1/rows.parquet")
+    assert not may(workload, "s3:ListBucket", "arn:aws:s3:::data", s3__prefix="flights/projects/")
 
 
 @pytest.mark.parametrize("name", TEAM_WORKLOADS)

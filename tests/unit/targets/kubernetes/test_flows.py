@@ -69,5 +69,21 @@ def test_a_cloud_s_own_store_is_entered_by_identity_and_by_no_address() -> None:
     assert "METAFLOW_S3_ENDPOINT_URL" not in site.variables
 
 
+def test_a_projects_data_and_its_teams_logs_lie_under_the_teams_own_name() -> None:
+    site = read(platform(), "pricing").site("pricing", "fares", "fares@sha256:1")
+    assert site.variables["MLPLAT_DATA_PLACE"] == "s3://mlplat-data/pricing/projects/fares"
+    assert site.variables["MLPLAT_PREDICTIONS"] == "s3://mlplat-data/pricing/predictions"
+
+
+def test_a_platform_of_before_says_nothing_of_data_and_its_flows_still_run() -> None:
+    terms = read(platform()).model_copy(update={"data": None})
+    assert not {"MLPLAT_DATA_PLACE", "MLPLAT_PREDICTIONS"} & terms.site("flights", "late", "i").variables.keys()
+
+
+def test_a_step_knows_why_its_run_was_begun_by_what_its_pod_says() -> None:
+    why = read(platform()).site("flights", "late", "late@sha256:1").variables["MLPLAT_REASON"]
+    assert why == {"valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['mlplat/reason']"}}}
+
+
 def test_what_a_run_registers_is_known_by_it() -> None:
     assert read(platform()).site("flights", "late", "late@sha256:1").variables["MLPLAT_RUN"] == "{{workflow.name}}"

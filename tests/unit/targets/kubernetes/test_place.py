@@ -7,7 +7,7 @@ import pytest
 
 from mlplat import services
 from mlplat.manifests.workload import workload
-from mlplat.spec.platform import PlatformSpec, parse_platform
+from mlplat.spec.platform import PlatformSpec, PredictionLogSpec, ServingSpec, parse_platform
 from mlplat.targets.kubernetes import copies, foundation, given, place, secrets, setup
 from mlplat.targets.kubernetes.ground import Cloud, Ground, Objects
 
@@ -132,3 +132,14 @@ def test_an_account_whose_pods_have_identities_copies_no_keys() -> None:
     spec = platform()
     on_account = replace(ground(spec), objects=Objects({}, "eu-west-1"))
     assert copies.wanted(spec, on_account) == ["registry"]
+
+
+@pytest.mark.parametrize("secrets", [[], ["objects"]])
+def test_a_job_that_only_makes_keys_runs_once_and_never_may_read_every_secret(secrets: list[str]) -> None:
+    made = copies.setup(platform(), secrets)
+    assert (made.schedule is None) == (not secrets)
+    (rule,) = made.service.setup[0].rights
+    assert rule["resourceNames"] == [*secrets, "prediction-log"]
+    assert made.service.setup[0].argv.count("--key") == 1
+    off = platform().model_copy(update={"serving": ServingSpec(prediction_log=PredictionLogSpec(enabled=False))})
+    assert copies.keys(off) == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,16 @@ SET = PlatformSpec(clock=datetime(2013, 7, 1, tzinfo=UTC))
 
 def test_looking_makes_nothing() -> None:
     assert not Path(foundation(SET, "local").state).exists()
+
+
+def test_a_clock_begins_when_it_was_planned_however_long_environments_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow `up` anchored it twice: services had one clock, the state another, and the next `up` changed it."""
+    planned = foundation(SET, "local")
+    later = dataclasses.replace(planned, clock="2013-07-01T00:00:00+00:00=2030-01-01T00:00:00+00:00")
+    monkeypatch.setattr(module, "foundation", lambda *_: later)
+    assert provision(SET, "local", planned).clock == planned.clock
+    monkeypatch.undo()
+    assert foundation(SET, "local").clock == planned.clock
 
 
 def test_a_clock_is_anchored_once(monkeypatch: pytest.MonkeyPatch) -> None:

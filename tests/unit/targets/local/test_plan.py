@@ -7,10 +7,11 @@ import pytest
 
 from mlplat import services
 from mlplat.services import Http, Ref, Service
-from mlplat.spec.platform import GatewaySpec, LogSpec, PlatformSpec, ServingSpec, TrackingSpec
+from mlplat.spec.platform import FeatureServerSpec, GatewaySpec, LogSpec, PlatformSpec, ServingSpec, TrackingSpec
 from mlplat.supervision import Process, Program
 from mlplat.targets.local import watchdog
 from mlplat.targets.local.foundation import foundation
+from mlplat.targets.local.install import connection
 from mlplat.targets.local.plan import Change, service_changes, watchdog_changes
 from mlplat.targets.local.resolve import Resolved, resolve, text
 
@@ -46,6 +47,23 @@ def said(found: list[Change]) -> list[tuple[str, str]]:
 def test_nothing_there_creates_everything() -> None:
     found = service_changes(resolved(PlatformSpec()), {}, {})
     assert said(found) == [("create", "controller"), ("create", "gateway"), ("create", "tracking")]
+
+
+def test_a_feature_server_is_a_service_as_any_other_where_it_is_wanted() -> None:
+    wanted = PlatformSpec(features=FeatureServerSpec(enabled=True, port=6570))
+    assert ("create", "features") in said(changes(PlatformSpec(), wanted))
+    assert ("delete", "features") in said(changes(wanted, PlatformSpec()))
+    program = resolved(wanted)["features"].program
+    assert program.argv[-4:] == ("--host", "127.0.0.1", "--port", "6570")
+    kept = str(Path(foundation(wanted, "local").state) / "features")
+    assert kept in program.argv
+    # Feast writes moments down as a clock on the wall shows them.
+    assert program.env["TZ"] == "UTC"
+    told = connection(wanted, "local", foundation(wanted, "local"))
+    assert (told.features, connection(PlatformSpec(), "local", foundation(wanted, "local")).features) == (
+        "http://127.0.0.1:6570",
+        None,
+    )
 
 
 def test_the_same_spec_changes_nothing() -> None:

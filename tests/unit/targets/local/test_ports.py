@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ import pytest
 from mlplat.errors import StateError
 from mlplat.files import state_dir
 from mlplat.services import Http, Service
-from mlplat.spec.platform import PlatformSpec, TrackingSpec
+from mlplat.spec.platform import FeatureServerSpec, PlatformSpec, TrackingSpec
+from mlplat.targets.local.folders import PLAN_FILE
 from mlplat.targets.local.foundation import provision, record
 from mlplat.targets.local.ports import PortTakenError, assigned, holder, is_free, refuse_taken
 
@@ -84,6 +86,28 @@ def test_of_two_that_choose_at_once_the_second_is_refused() -> None:
     with pytest.raises(PortTakenError, match="was taken by another platform"):
         record(two, "two", provision(two, "two"))
     keep(AUTO, "two")
+
+
+def test_a_platform_that_gets_a_feature_server_keeps_its_other_ports() -> None:
+    before = keep(AUTO, "local").port_keys()
+    assert "features.port" not in before
+    more = AUTO.model_copy(update={"features": FeatureServerSpec(enabled=True)})
+    after = keep(more, "local").port_keys()
+    assert before.items() <= after.items()
+    # Another one that has it as well gets another port, and one that has none takes none away.
+    assert keep(more, "two").port_keys()["features.port"] != after["features.port"]
+    keep(AUTO, "three")
+
+
+def test_ports_that_an_older_version_recorded_stay() -> None:
+    first = keep(AUTO, "local")
+    path = state_dir() / "mlplat" / "local" / PLAN_FILE
+    written = json.loads(path.read_bytes())
+    del written["spec"]["features"]
+    path.write_text(json.dumps(written))
+    assert assigned(AUTO, "local") == first
+    # And are known to the others.
+    assert not set(assigned(AUTO, "two").port_keys().values()) & set(first.port_keys().values())
 
 
 @contextlib.contextmanager

@@ -15,7 +15,9 @@ class ConnectionKind:
     """The document by which projects find the platform."""
 
     inputs: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("platform", "stack", "target", "tracking", "gateway", "store", "clock", "mlplat"), "string"),
+        **dict.fromkeys(
+            ("platform", "stack", "target", "tracking", "gateway", "store", "clock", "mlplat", "features"), "string"
+        ),
         "version": "number",
     }
     outputs: ClassVar[Mapping[str, str]] = {"path": "string"}

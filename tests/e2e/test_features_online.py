@@ -1,0 +1,252 @@
+"""The feature server of this computer, and a project that learns from live features: both ways give the same values."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from commands import free_ports
+from mlplat import clock, codebase, environment
+from mlplat.bundle import Column, Contract, LookUp
+from mlplat.contracts import FEATURES, Foundation
+from mlplat.errors import RefusedError
+from mlplat.runtime import bundles, online, table
+from mlplat.runtime.online import Online
+from mlplat.runtime.split import asked_at
+from mlplat.scaffold import project, template
+from mlplat.services.features import features
+from mlplat.serving.features import Features
+from mlplat.serving.gaps import Gap
+from mlplat.serving.metrics import LookUpMetrics, Metrics
+from mlplat.spec import project as spec
+from mlplat.spec.platform import FeatureServerSpec, PlatformSpec
+from mlplat.targets.local.resolve import resolve
+
+pytestmark = pytest.mark.e2e
+SECONDS = 120
+TIMES = [pd.Timestamp(text, tz="UTC") for text in ("2013-06-13 10:00", "2013-06-13 15:00", "2013-06-13 20:00")]
+"""Of a day of storms, at a full hour, when many flights are asked for."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start the service as `up` does, and return its address."""
+    state = tmp_path_factory.mktemp("state")
+    environment.service("features", progress=print)
+    code = codebase.folder()
+    made = PlatformSpec(features=FeatureServerSpec(enabled=True, port=free_ports(1)[0]))
+    (service,) = features(made)
+    program = resolve(service, made, Foundation(str(state), "", "")).program
+    variables = {**program.env, "PYTHONPATH": str(code)}
+    url = f"http://127.0.0.1:{made.features.port}"
+    with (state / "log").open("w+") as log:
+        process = subprocess.Popen(program.argv, env=variables, cwd=state, stdout=log, stderr=log)
+        try:
+            until_ready(url + service.ready.path, process, state / "log")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"not ready: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, server: str) -> Iterator[SimpleNamespace]:
+    """Return a rendered project on a platform with that server, its flights of a few weeks, and their rows."""
+    into = tmp_path_factory.mktemp("projects")
+    folder = project.create("online-live", template.find("tabular"), {"features": "live"}, into=into, ask=None).folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FEATURES, server)
+        patch.syspath_prepend(str(folder / "src"))
+        names = ("data", "features", "live", "stream")
+        modules = {name: importlib.import_module(f"online_live.{name}") for name in names}
+        written = spec.read(folder / "mlplat.yaml")
+        raw = modules["data"].load(written, folder)
+        some = raw.flights["month"].between(5, 6).to_numpy()
+        raw = dataclasses.replace(raw, flights=raw.flights[some].reset_index(drop=True))
+        patch.setattr(modules["data"], "load", lambda *_: raw)
+        rows = modules["features"].build(raw, written)
+        yield SimpleNamespace(spec=written, raw=raw, rows=rows, server=Online.of_run(written.project), **modules)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "online_live"]:
+        del sys.modules[name]
+
+
+def contract(made: SimpleNamespace, *, without: Sequence[str] = ()) -> Contract:
+    """Return what a training of these rows would write down, or one before some columns were thought of."""
+    kept = made.rows[[name for name in table.feature_names(made.rows, made.spec) if name not in without]]
+    found = online.look_ups(made.spec, kept, online.keys_of(made.rows, made.spec))
+    columns = bundles.columns_of(kept)
+    return Contract(project=made.spec.project, model="late", task="binary", columns=columns, **found)
+
+
+def look_up(server: Online, service: str, rows: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Ask as a model server does; return values and the times that they are of, a column a feature."""
+    entities = {key: [bundles.plain({key: value})[key] for value in rows[key]] for key in keys}
+    body = json.dumps({"feature_service": service, "entities": entities}).encode()
+    request = urllib.request.Request(
+        f"{server.url}/get-online-features", body, {"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        told = json.load(answer)
+    found = dict(zip(told["metadata"]["feature_names"], told["results"], strict=True))
+    values = pd.DataFrame({name: each["values"] for name, each in found.items()}, index=rows.index)
+    times = pd.DataFrame({name: each["event_timestamps"] for name, each in found.items()}, index=rows.index)
+    return values, times.apply(pd.to_datetime, utc=True)
+
+
+def replayed(made: SimpleNamespace, since: pd.Timestamp, at: pd.Timestamp, patch: pytest.MonkeyPatch) -> None:
+    """Let what happened between two times happen, and push as the project's commands do."""
+    patch.setenv(clock.VARIABLE, at.isoformat())
+    told = made.stream.history(made.raw, made.spec)
+    known = (told["known"] >= since) & (told["known"] <= at)
+    made.stream.publish(told[known], made.stream._stream(made.spec))
+    made.stream._follow(Namespace(at=at.isoformat(), push=True, every=None))
+    made.stream._materialize(Namespace(at=at.isoformat()))
+
+
+def test_what_is_looked_up_is_what_training_would_have_built(
+    made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told, asked = contract(made), asked_at(made.rows, made.spec.data)
+    online.define(told)
+    columns = [name for each in told.lookups for name in each.columns]
+    assert len(columns) == 9 + 6 + 3 * 5
+    compared = 0
+    for since, at in zip([TIMES[0] - pd.Timedelta(days=1), *TIMES], TIMES, strict=False):
+        replayed(made, since, at, monkeypatch)
+        rows = made.rows[asked == at]
+        found, times = look_up(made.server, told.features, rows, online.key_names(made.spec))
+        for name in columns:
+            expected, got = rows[name].astype("float64"), found[name].astype("float64")
+            pd.testing.assert_series_equal(got, expected, check_exact=True, obj=f"{name} at {at}")
+        # What TTLs are held against: the report's own hour, and the moment for which the last hours were summed.
+        assert (times["temp"] == rows["weather_observed"]).all()
+        assert (times["airport_overdue"] == at).all()
+        compared += found[columns].notna().to_numpy().sum()
+    assert compared > 700
+    assert "is not pushed" not in capsys.readouterr().err
+
+
+CARRIER = Column(name="carrier", type="string")
+
+
+def grown(service: str, *columns: str, key: Column = CARRIER, kind: Any = "double") -> Contract:
+    """Return the contract of a version that looks some columns of one group up."""
+    found = LookUp(group="grown", keys=(key,), columns=columns, ttl_seconds=60)
+    types = tuple(Column(name=name, type=kind) for name in columns)
+    return Contract(
+        project="online-live", model="late", task="binary", columns=types, features=service, lookups=(found,)
+    )
+
+
+def push(server: Online, at: str, **values: float | None) -> online.Pushed:
+    row = pd.DataFrame([{"carrier": "AA", "observed": pd.Timestamp(at), **values}])
+    return server.push("grown", row, keys=["carrier"], observed="observed")
+
+
+def read(server: Online, service: str) -> tuple[dict[str, Any], pd.Timestamp]:
+    found, times = look_up(server, service, pd.DataFrame({"carrier": ["AA"]}), ["carrier"])
+    plain = bundles.plain(found.drop(columns="carrier").iloc[0].to_dict())
+    return plain, times.drop(columns="carrier").iloc[0].max()
+
+
+def test_an_older_version_goes_on_with_its_columns_while_the_group_grows_and_shrinks(made: SimpleNamespace) -> None:
+    online.define(grown("older", "a", "b"))
+    push(made.server, "2013-06-01T10:00Z", a=1.0, b=2.0)
+    # Pushed before anybody has trained with it.
+    assert push(made.server, "2013-06-01T11:00Z", a=3.0, b=4.0, c=5.0).unknown == {"c"}
+    online.define(grown("newer", "a", "c"))
+    assert read(made.server, "older") == ({"a": 3.0, "b": 4.0}, pd.Timestamp("2013-06-01T11:00Z"))
+    # What nobody pushes any more is not as new as the rest of its row: it is not known.
+    push(made.server, "2013-06-01T12:00Z", a=6.0, c=7.0)
+    assert read(made.server, "older") == ({"a": 6.0, "b": None}, pd.Timestamp("2013-06-01T12:00Z"))
+    assert read(made.server, "newer")[0] == {"a": 6.0, "c": 7.0}
+
+
+def test_a_value_never_goes_back_in_time_and_may_become_unknown(made: SimpleNamespace) -> None:
+    online.define(grown("only", "a"))
+    push(made.server, "2013-06-02T12:00Z", a=1.0)
+    told = push(made.server, "2013-06-02T11:59Z", a=2.0)
+    assert (told.written, told.older) == (0, 1)
+    assert read(made.server, "only")[0] == {"a": 1.0}
+    # Feast's own way leaves the last value where all features of a row have become unknown.
+    push(made.server, "2013-06-02T13:00Z", a=None)
+    assert read(made.server, "only") == ({"a": None}, pd.Timestamp("2013-06-02T13:00Z"))
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (grown("x", "a", key=Column(name="dest", type="string")), "is looked up by `carrier`"),
+        (grown("x", "a", kind="long"), "`grown.a` is of type double, and not long"),
+        (grown("x", "new", key=Column(name="carrier", type="long")), "the key `carrier` is of type string"),
+    ],
+)
+def test_what_would_take_an_older_versions_values_away_is_refused(
+    made: SimpleNamespace, other: Contract, why: str
+) -> None:
+    online.define(grown("first", "a"))
+    with pytest.raises(RefusedError, match=why):
+        online.define(other)
+
+
+def test_bad_documents_are_refused_with_the_place(made: SimpleNamespace) -> None:
+    online.define(grown("first", "a"))
+    with pytest.raises(RefusedError, match=r"columns.a.0: 'much' is no double"):
+        push(made.server, "2013-06-03T12:00Z", a="much")  # type: ignore[arg-type]  # that is what is tried
+    bad = json.dumps({"service": "x", "groups": [{"name": "Grown", "keys": [], "columns": []}]}).encode()
+    request = urllib.request.Request(f"{made.server.url}/definitions", bad, method="PUT")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=30)
+    with caught.value as error:
+        assert (error.code, json.load(error)["error"][:13]) == (422, "groups.0.name")
+
+
+def test_a_model_server_reads_what_was_pushed(made: SimpleNamespace) -> None:
+    """Nobody has pushed anything of the second key."""
+    told = grown("served", "a", "served")
+    online.define(told)
+    row = pd.DataFrame([{"carrier": "ZZ", "observed": TIMES[0], "a": 1.5, "served": None}])
+    made.server.push("grown", row, keys=["carrier"], observed="observed")
+    gap = Gap(told.lookups, [0, 1], [("ZZ",), ("nobody",)])
+    outcomes = []
+    for seconds in (30, 90):
+        moved = clock.Clock(TIMES[0].to_pydatetime() + timedelta(seconds=seconds) - datetime.now(UTC))
+        metrics = LookUpMetrics(Metrics(info={"version": "1"}, bounds=()), ["grown"])
+        features = Features(made.server.url, told, metrics, clock=moved, timeout=SECONDS)
+        asyncio.run(filled(features, gap))
+        outcomes.append([gap.found[key][0] for key in gap.keys])
+    assert outcomes == [[("found", (1.5, None)), ("absent", ())], [("stale", ()), ("absent", ())]]
+
+
+async def filled(features: Features, gap: Gap) -> None:
+    try:
+        await features.fill([gap], None)
+    finally:
+        features.close()
