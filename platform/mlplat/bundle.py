@@ -34,6 +34,10 @@ class BundleError(MlplatError, ValueError):
     """A model's folder is not what it should be."""
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,6 +55,37 @@ class Example(_Document):
 
     row: Row
     prediction: Annotated[float | int | str, Field(description="Class probability of `classes[1]`, class, or value")]
+
+
+class LookUp(_Document):
+    """Columns that a request may leave out: they are looked up in a feature view, under the row's own keys."""
+
+    group: str
+    """The feature view's name; a group of `data.features`."""
+    keys: tuple[Column, ...]
+    """What the view is asked with; columns of the model, or further ones of the request."""
+    columns: tuple[str, ...]
+    """Columns of the model that come from the view."""
+    ttl_seconds: float = Field(gt=0)
+    """Age, by the platform's clock, above which a value counts as unknown."""
+
+
+class Band(_Document):
+    """Probabilities of the positive class for which a model leaves the label to a person."""
+
+    low: float = Field(ge=0, le=1)
+    """Of these on, it included."""
+    high: float = Field(ge=0, le=1)
+    """Up to here, it not included."""
+
+
+class Explaining(_Document):
+    """What a model server explains single answers with."""
+
+    background: str = "background.json"
+    """File with rows that the model learned from, `[{column: value, …}, …]`, relative to the folder."""
+    budget_ms: float = Field(gt=0)
+    """Milliseconds that a row may take: a model that is slower is held against fewer of those rows."""
 
 
 class Contract(_Document):
@@ -81,6 +116,30 @@ class Contract(_Document):
     environment: dict[str, str] = Field(default_factory=dict)
     """Version by package (`python`, `scikit-learn`, `skops`, `numpy` …) of where the model was made."""
     examples: tuple[Example, ...] = ()
+    abstain: Band | None = Field(None, exclude_if=_is_empty)
+    """The answers without a label; binary only. None, and left out of a document, where every row gets one."""
+    explaining: Explaining | None = Field(None, exclude_if=_is_empty)
+    """None, and left out of a document, where single answers are not explained."""
+    features: str = Field("", exclude_if=_is_empty)
+    """Name of the feature service that answers `lookups`."""
+    lookups: tuple[LookUp, ...] = Field((), exclude_if=_is_empty)
+    """Left out of a document that has none, so that a server which knows nothing of them reads it."""
+
+    @property
+    def keys(self) -> dict[str, Column]:
+        """What look-ups are asked with, by name."""
+        return {key.name: key for each in self.lookups for key in each.keys}
+
+    @property
+    def looked_up(self) -> frozenset[str]:
+        """Columns that a request may leave out."""
+        return frozenset(name for each in self.lookups for name in each.columns)
+
+    @property
+    def requested(self) -> dict[str, Column]:
+        """What a request has to hold that leaves everything else to look-ups, by name: columns first, then keys."""
+        own = {column.name: column for column in self.columns if column.name not in self.looked_up}
+        return {**self.keys, **own}
 
 
 def read_contract(folder: Path) -> Contract:
@@ -103,6 +162,33 @@ def parse_contract(content: bytes, source: str) -> Contract:
     except ValidationError as error:
         first: Any = error.errors()[0]
         raise BundleError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def unsuited(before: Contract, after: Contract) -> list[str]:
+    """Say why requests made for one contract do not suit another, which is to share its traffic; empty where they do.
+
+    Such a request holds what `before` has to be asked with, and nothing that it looks up. Whether a column is nullable,
+    or of whole numbers, does not count: it follows from the rows that a version happened to learn from.
+    """
+    given = before.requested
+    columns = {column.name: column for column in after.columns}
+    needed = [name for name in columns if name not in after.looked_up]
+    found: list[str] = []
+    for each in after.lookups:
+        sent = [name for name in each.columns if name in given]
+        if not sent:
+            needed += [key.name for key in each.keys]
+        found += [f"`{name}` has to come with `{sent[0]}`" for name in each.columns if sent and name not in given]
+    found += [f"`{name}` has to be in a request" for name in dict.fromkeys(needed) if name not in given]
+    found += [f"`{name}` must not be in a request" for name in given if name not in {*columns, *after.keys}]
+    for name, column in {**columns, **after.keys}.items():
+        if name in given and _kind(given[name]) != _kind(column):
+            found.append(f"`{name}` is {column.type} and was {given[name].type}")
+    return found
+
+
+def _kind(column: Column) -> str:
+    return "number" if column.type in {"long", "double"} else column.type
 
 
 def digest(folder: Path) -> str:

@@ -151,7 +151,8 @@ def _csv_rows(text: str, contract: Contract | None) -> Rows:
     import csv
     import io
 
-    types = {column.name: column.type for column in contract.columns} if contract else {}
+    known = (*contract.columns, *contract.keys.values()) if contract else ()
+    types = {column.name: column.type for column in known}
     reader = csv.DictReader(io.StringIO(text))
     return [{name: _cell(value, types.get(name)) for name, value in row.items() if name} for row in reader]
 

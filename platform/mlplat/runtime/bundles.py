@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tarfile
 import warnings
@@ -10,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from mlplat.archive import extract
@@ -26,16 +28,23 @@ RECORDED_OF_GRAPHS = ("onnx", "onnxruntime")
 GRAPH_FILE = "model.onnx"
 UNSEEN = "unseen"
 EXAMPLES = 5
+BACKGROUND = 64
+"""Rows that a single answer is held against: each costs its time, and four times as many halve the error."""
 
 
-def write(folder: Path, estimator: Any, contract: Contract, rows: pd.DataFrame) -> Model:
+def write(
+    folder: Path, estimator: Any, contract: Contract, rows: pd.DataFrame, learned: pd.DataFrame | None = None
+) -> Model:
     """Write a fitted estimator as a bundle at `folder`, and return it loaded back from there.
 
     `rows` are real ones (n × columns); a few of them, nulls and a category never seen among them, become the contract's
-    examples with what the model answers. Raises `RefusedError` for an estimator that holds foreign types.
+    examples with what the model answers. Of those that it `learned` from, a contract that explains single answers takes
+    its background. Raises `RefusedError` for an estimator that holds foreign types.
     """
     trusted = trusted_types(estimator)
     _save(folder, estimator, trusted, rows[[column.name for column in contract.columns]])
+    if contract.explaining and learned is not None:
+        (folder / contract.explaining.background).write_bytes(background(learned, contract))
     made_with = {"python": _python(), **{name: metadata.version(name) for name in RECORDED}}
     contract = contract.model_copy(update={"trusted_types": tuple(trusted), "environment": made_with})
     return _answered(folder, contract, examples(rows, contract))
@@ -170,6 +179,13 @@ def examples(rows: pd.DataFrame, contract: Contract) -> list[Row]:
     nullable = [column.name for column in contract.columns if column.nullable]
     made = [{**picked[-1], **dict.fromkeys(nullable)}, {**picked[-1], **dict.fromkeys(texts, UNSEEN)}]
     return [*picked, *(row for row, names in zip(made, (nullable, texts), strict=True) if names)]
+
+
+def background(learned: pd.DataFrame, contract: Contract) -> bytes:
+    """Return some of the rows that a model learned from (n × columns), evenly over their order, as a bundle's file."""
+    places = np.linspace(0, len(learned) - 1, min(BACKGROUND, len(learned))).astype(int)
+    some = learned[[column.name for column in contract.columns]].iloc[places]
+    return json.dumps([plain(row) for row in some.to_dict(orient="records")]).encode() + b"\n"
 
 
 def plain(row: dict[Any, Any]) -> Row:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlplat.bundle import digest as digest_of
+from mlplat.contracts import COMMIT
 from mlplat.errors import RefusedError, UnreachableError
 from mlplat.labels import Name
 
@@ -26,8 +27,6 @@ CLOSED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 """MLflow's words for the statuses 401 and 403."""
 RUN = "MLPLAT_RUN"
 """Variable that holds the key of a `mlplat run`, which a run that goes on from it has as well."""
-COMMIT = "MLPLAT_COMMIT"
-"""Variable that holds the commit of a run from what was published, whose folder is no repository."""
 
 
 @dataclass(frozen=True)

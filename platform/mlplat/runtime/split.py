@@ -64,10 +64,13 @@ class Split:
     """With a time: when the last label that was learned from had become known, as ISO 8601."""
     judged_from: str | None = None
     """With a time: when the first prediction of the hold-out is asked for, at the earliest."""
+    reviewed: int = 0
+    """How many of the rows that are learned from people labelled."""
 
     def described(self) -> dict[str, Any]:
         """Return sizes and cuts as JSON."""
         sizes = {name: len(getattr(self, name)) for name in ("train", "calibration", "holdout")}
+        sizes |= {"train, of them reviewed": self.reviewed} if self.reviewed else {}
         return {"how": self.how, "rows": sizes, "cuts": asdict(self.cuts) if self.cuts else None}
 
 

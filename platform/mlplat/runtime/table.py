@@ -12,6 +12,8 @@ from mlplat.errors import UsageError
 from mlplat.spec.project import ProjectSpec
 
 TWO = 2
+REVIEWED = "mlplat_reviewed"
+"""Column that says which rows people labelled (`reviewed.py`); there only where some are."""
 ENCODING = "utf-8-sig"
 SEEN = 100
 """Rows looked at for lists and maps, which a Parquet column holds in all of its rows or in none."""
@@ -212,7 +214,7 @@ def feature_names(frame: pd.DataFrame, spec: ProjectSpec) -> list[str]:
     data = spec.data
     if data.features:
         return [column for group in data.features.values() for column in group.columns]
-    taken = {data.target, data.group, *times(spec), *data.refused, *data.keys}
+    taken = {data.target, data.group, *times(spec), *data.refused, *data.keys, REVIEWED}
     return [str(name) for name in frame.columns if name not in taken]
 
 

@@ -6,12 +6,13 @@ counted and logged on the loop again. All other routes are answered at once.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -21,9 +22,13 @@ from numpy.typing import NDArray
 
 from mlplat.serving import coding
 from mlplat.serving.columns import Columns, InputError, joined
+from mlplat.serving.completion import Completion
 from mlplat.serving.connection import CLIENT_GONE, JSON, Hub, Limits, Request
+from mlplat.serving.explainer import MOST_ROWS, WAITING, Explainer
+from mlplat.serving.features import Features, LookUpError
+from mlplat.serving.gaps import Count, Opened, Opener, open_rows, open_tensors
 from mlplat.serving.lane import KINDS, Busy, Lane
-from mlplat.serving.metrics import CONTENT_TYPE, Metrics
+from mlplat.serving.metrics import CONTENT_TYPE, LookUpMetrics, Metrics
 from mlplat.serving.model import ModelError
 from mlplat.serving.openapi import openapi
 from mlplat.serving.predictionlog import PredictionLog
@@ -44,6 +49,8 @@ DEADLINES = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
 tells of its route's. The shorter one counts."""
 SMOKE_TEST = b"x-mlplat-smoke-test"
 """Header of the controller's own requests, whose rows are no traffic; the gateway takes it off everybody else's."""
+OPENERS: dict[Protocol, Opener] = {read_rows: open_rows, read_tensors: open_tensors}
+"""How a request is read that may leave things to look-ups."""
 BINARY = b"inference-header-content-length"
 TENSORS_KIND, GZIP_KIND = KINDS // 4, KINDS // 2
 _TEXT = f"content-type: {CONTENT_TYPE}\r\n".encode()
@@ -88,11 +95,18 @@ class Server:
         limits: Limits | None = None,
         waiting: int = 1024,
         wait_seconds: float = 1.0,
+        features: Features | None = None,
     ) -> None:
         self.served, self.metrics, self.log = served, metrics, log
         self.limits = limits or Limits()
         self.lane: Lane[Call] = Lane(self._compute, self._finish, waiting=waiting, seconds=wait_seconds)
-        metrics.count_waiting(lambda: self.lane.admitted)
+        self._completion = self._completing(features, waiting, wait_seconds) if served.model.contract.lookups else None
+        metrics.count_waiting(lambda: self.lane.admitted + (self._completion.admitted if self._completion else 0))
+        explaining = served.model.contract.explaining
+        self._few = replace(served, rows=min(served.rows, MOST_ROWS))
+        self._explainer = Explainer(served.model, explaining) if explaining else None
+        # A lane of their own, with so few places that they bound the wait: no prediction stands behind an explanation.
+        self._explained: Lane[Call] = Lane(self._explain, self._finish_explained, waiting=WAITING, seconds=math.inf)
         self.ready = True
         self._metadata = orjson.dumps(model_metadata(served))
         self._openapi = orjson.dumps(openapi(served, self.limits))
@@ -122,6 +136,13 @@ class Server:
             request = Request(None, b"POST", "/predict", {}, body)
             self.lane.measured([Call(self._routes["/predict"], request, read_rows, 0)])
 
+    def close(self) -> None:
+        """End the threads once they have done what they were given; they are not waited for."""
+        self.lane.close()
+        self._explained.close()
+        if self._completion is not None:
+            self._completion.close()
+
     def reply(self, route: Route, request: Request, status: int, body: bytes, headers: bytes = JSON) -> None:
         """Answer and count."""
         self.metrics.request(route.name, status, time.monotonic() - request.began)
@@ -137,8 +158,10 @@ class Server:
         bases = [f"/v2/models/{contract.model}", f"/v2/models/{contract.model}/versions/{self.served.version}"]
         rows = self._predict(read_rows, 0)
         tensors = self._predict(read_tensors, TENSORS_KIND)
+        explain = [("/explain", Route("explain", {b"POST": self._ask_why}))] if self._explainer else []
         return [
             ("/predict", Route("predict", {b"POST": rows})),
+            *explain,
             *((f"{base}/infer", Route("model-infer", {b"POST": tensors})) for base in bases),
             *((f"{base}/ready", Route("model-ready", _get(self._model_ready))) for base in bases),
             *((base, Route("model", _get(self._model))) for base in bases),
@@ -166,15 +189,72 @@ class Server:
             raise Problem(404, f"version {self.served.version} of `{contract.model}` is served here")
         raise Problem(404, "there is nothing at this path; `/openapi.json` lists what there is")
 
+    def _completing(self, features: Features | None, waiting: int, seconds: float) -> Completion:
+        """Return what stands before the lanes of a model with look-ups."""
+        body_bytes = self.limits.body_bytes
+        groups = [each.group for each in self.served.model.contract.lookups]
+        count = features.metrics.count if features else LookUpMetrics(self.metrics, groups).count
+        return Completion(
+            features,
+            lambda call, served: call.open(served, body_bytes, count),
+            self._fail_call,
+            waiting=waiting,
+            seconds=seconds,
+        )
+
+    def _admit(self, call: Call, served: Served, forward: Callable[[Call], None]) -> None:
+        """Have a call computed, once it is complete. Raises `Problem`."""
+        if self._completion is None:
+            forward(call)
+            return
+        try:
+            self._completion.submit(call, served, forward)
+        except Busy as busy:
+            raise _busy(busy) from None
+
     def _predict(self, protocol: Protocol, kind: int) -> View:
         def predict(route: Route, request: Request) -> None:
-            try:
-                self.lane.submit(Call(route, request, protocol, kind))
-            except Busy as busy:
-                again = b"retry-after: %d\r\n" % busy.seconds
-                raise Problem(503, "the server is busy: what waits already fills the time it may wait", again) from None
+            self._admit(Call(route, request, protocol, kind), self.served, self._submit)
 
         return predict
+
+    def _submit(self, call: Call) -> None:
+        try:
+            self.lane.submit(call)
+        except Busy as busy:
+            raise _busy(busy) from None
+
+    def _ask_why(self, route: Route, request: Request) -> None:
+        """Admit a request for explanations."""
+        self._admit(Call(route, request, read_rows, 0), self._few, self._submit_why)
+
+    def _submit_why(self, call: Call) -> None:
+        """Admit it, or say that others are before it.
+
+        That is no 5xx: a gateway would count it as a failure of the version, and a rollout would end for it.
+        """
+        try:
+            self._explained.submit(call)
+        except Busy as busy:
+            again = b"retry-after: %d\r\n" % busy.seconds
+            raise Problem(429, "other explanations are being made; predictions are answered meanwhile", again) from None
+
+    def _explain(self, calls: Sequence[Call]) -> None:
+        """Explain the rows of each call; in any thread."""
+        assert self._explainer is not None  # noqa: S101 - without one there is no route
+        for call in calls:
+            if (columns := call.read(self._few, self.limits.body_bytes)) is not None:
+                try:
+                    found = self._explainer.explain(columns)
+                    call.put(found.scores, self._explainer.written(self.served, found))
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+                    call.error = error
+
+    def _finish_explained(self, calls: Sequence[Call]) -> None:
+        """Answer and count; on the loop's thread. Nobody was told a prediction that a log should hold."""
+        for call in calls:
+            if self._reply_call(call) and call.scores is not None:
+                self.metrics.explained.inc(len(call.scores))
 
     def _compute(self, calls: Sequence[Call]) -> None:
         """Answer calls together, and each on its own when one of them cannot be; in any thread."""
@@ -191,21 +271,23 @@ class Server:
     def _finish(self, calls: Sequence[Call]) -> None:
         """Answer, count and log; on the loop's thread."""
         for call in calls:
-            if call.body is None or call.scores is None or call.asked is None:
-                self._fail_call(call)
+            if not self._reply_call(call) or call.scores is None or call.asked is None:
                 continue
-            request = call.request
-            self.reply(
-                call.route,
-                request,
-                CLIENT_GONE if request.gone else 200,
-                call.body,
-                _JSON_GZIP if call.coded else JSON,
-            )
-            if SMOKE_TEST not in request.headers:
+            if SMOKE_TEST not in call.request.headers:
                 self.metrics.answered(call.scores)
+                if self.served.model.contract.abstain:
+                    self.metrics.abstained.inc(int(self.served.model.abstained(call.scores).sum()))
                 if self.log is not None:
-                    self.log.add(request.name, call.asked.columns, call.scores)
+                    self.log.add(call.request.name, call.asked.columns, call.scores)
+
+    def _reply_call(self, call: Call) -> bool:
+        """Answer; tell whether with what was asked for."""
+        if call.body is None:
+            self._fail_call(call)
+            return False
+        status = CLIENT_GONE if call.request.gone else 200
+        self.reply(call.route, call.request, status, call.body, _JSON_GZIP if call.coded else JSON)
+        return True
 
     def _fail_call(self, call: Call) -> None:
         if call.begun:
@@ -257,6 +339,7 @@ class Call:
         "deadline",
         "error",
         "kind",
+        "opened",
         "protocol",
         "request",
         "route",
@@ -272,6 +355,8 @@ class Call:
         self.kind = kind + min(len(request.body).bit_length(), TENSORS_KIND - 1) + (GZIP_KIND if self.coded else 0)
         self.deadline = deadline(headers, request.began)
         self.begun = False
+        self.opened: Opened | None = None
+        """What the request leaves out, once that is known; only of a model with look-ups."""
         self.asked: Asked | None = None
         self.scores: NDArray[np.float64] | None = None
         self.body: bytes | None = None
@@ -285,6 +370,21 @@ class Call:
     def succeeded(self) -> bool:
         """Tell whether there is an answer."""
         return self.body is not None
+
+    def open(self, served: Served, limit: int, count: Count) -> None:
+        """Read the request as far as needed to know what it leaves out; `filled` does the rest when it is computed."""
+        try:
+            body = coding.decompress(self.request.body, limit) if self.coded else self.request.body
+            opened = self.opened = OPENERS[self.protocol](served, body)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            self.refuse(error)
+        else:
+            self.coded = False
+            self.protocol = lambda *_: opened.filled(count)
+
+    def refuse(self, error: Exception) -> None:
+        """Have the call answered with an error."""
+        self.begun, self.error = True, error
 
     def read(self, served: Served, limit: int) -> Columns | None:
         """Read the request and return its rows; None when they are not what they should be."""
@@ -300,12 +400,20 @@ class Call:
     def write(self, scores: NDArray[np.float64]) -> None:
         """Write the answer."""
         assert self.asked is not None  # noqa: S101 - only what was read has scores
-        self.scores = scores
-        self.body = self.asked.reply(scores)
+        self.put(scores, self.asked.reply(scores))
+
+    def put(self, scores: NDArray[np.float64], body: bytes) -> None:
+        """Keep an answer's scores, and its body as the caller wants it coded."""
+        self.scores, self.body = scores, body
         if coding.wanted(self.request.headers.get(b"accept-encoding"), len(self.body)):
             self.body, self.coded = coding.compress(self.body), True
         else:
             self.coded = False
+
+
+def _busy(busy: Busy) -> Problem:
+    again = b"retry-after: %d\r\n" % busy.seconds
+    return Problem(503, "the server is busy: what waits already fills the time it may wait", again)
 
 
 def _scored_together(served: Served, ready: Sequence[tuple[Call, Columns]]) -> bool:
@@ -343,7 +451,7 @@ def _described(error: Exception) -> tuple[int, dict[str, Any], bytes]:
     """Return status, body and headers of an error."""
     if isinstance(error, Problem):
         return error.status, {"error": error.message}, error.headers
-    if isinstance(error, coding.CodingError):
+    if isinstance(error, coding.CodingError | LookUpError):
         return error.status, {"error": error.message}, error.headers
     if isinstance(error, InputError):
         status = 400 if isinstance(error, FormatError) else 413 if isinstance(error, TooManyRowsError) else 422

@@ -205,7 +205,7 @@ class Schema:
         for row in range(len(values[self.names[0]])):
             for column in self.columns:
                 try:
-                    values[column.name][row] = _value(column, values[column.name][row])
+                    values[column.name][row] = checked(column, values[column.name][row])
                 except ValueError as error:
                     yield f"{place(column.name, row)}: {error}"
 
@@ -236,14 +236,14 @@ def _first(problems: Iterator[str]) -> Iterator[str]:
 
 def _reason(column: Column, value: Any) -> str | None:
     try:
-        _value(column, value)
+        checked(column, value)
     except ValueError as error:
         return str(error)
     return None
 
 
-def _value(column: Column, value: Any) -> Any:
-    """Return one value as its column holds it, or raise `ValueError` with the reason."""
+def checked(column: Column, value: Any) -> Any:
+    """Return one JSON value as its column holds it. Raises `ValueError` with the reason."""
     if value is None:
         if column.nullable:
             return None

@@ -11,7 +11,7 @@ event loop's thread counts.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
+    Histogram,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
@@ -57,6 +58,8 @@ class Metrics:
         skipped = Counter(
             "mlplat_not_begun", "Admitted requests that were not computed.", ["reason"], registry=self.registry
         )
+        self.abstained = Counter("mlplat_abstained", "Rows left to a person.", registry=self.registry)
+        self.explained = Counter("mlplat_explained", "Rows explained.", registry=self.registry)
         self.too_late, self.gone = skipped.labels("deadline"), skipped.labels("gone")
         self._waiting = Gauge("mlplat_waiting", "Requests admitted and not answered.", registry=self.registry)
         self._buffered = Gauge("mlplat_buffered_bytes", "Bodies received and not answered.", registry=self.registry)
@@ -81,6 +84,28 @@ class Metrics:
     def text(self) -> bytes:
         """Write everything in Prometheus's text format."""
         return generate_latest(self.registry)
+
+
+class LookUpMetrics:
+    """What a model counts whose features are looked up; others have none of these series."""
+
+    def __init__(self, metrics: Metrics, groups: Sequence[str]) -> None:
+        registry = metrics.registry
+        rows = Counter(
+            "mlplat_lookups", "Rows for which a group was looked up.", ["group", "outcome"], registry=registry
+        )
+        self.seconds = Histogram(
+            "mlplat_lookup_seconds", "Time to look up a request's features.", buckets=LATENCY, registry=registry
+        )
+        self.failures = Counter(
+            "mlplat_lookup_failures", "Requests without their features.", ["reason"], registry=registry
+        )
+        outcomes = ("found", "absent", "stale")
+        self._rows = {(group, outcome): rows.labels(group, outcome) for group in groups for outcome in outcomes}
+
+    def count(self, group: str, outcome: str, rows: int) -> None:
+        """Count rows for which a group was looked up; in any thread."""
+        self._rows[group, outcome].inc(rows)
 
 
 class Requests(Collector):

@@ -7,7 +7,7 @@ it holds, the versions it was made with, and that it still answers its own examp
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlplat.bundle import BundleError, Contract, Example, Row, read_contract
+from mlplat.bundle import BundleError, Column, Contract, Example, Row, read_contract
 from mlplat.bundle import digest as digest_of
 from mlplat.errors import MlplatError, RefusedError
 from mlplat.serving.columns import Columns, InputError, Schema
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_THRESHOLD = 0.5
+KEY_TYPES = frozenset({"long", "string"})
+"""What a feature store finds rows by (`serialize_entity_key` of Feast)."""
 TOLERANCE = 1e-5
 """Difference, absolute and relative, up to which an answer is the same: float32 and another processor's rounding."""
 LARGEST = 1e30
@@ -56,6 +58,7 @@ class Model:
     def predict(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """Answer rows as the server's row route does: `{"label": …, "probability": …}` or `{"value": …}` a row.
 
+        Of a model that may abstain, `abstained` says whether it does, and then the label is None.
         Raises `InputError` and `ModelError`.
         """
         return self.answers(self.score_columns(self.schema.from_rows(list(rows))))
@@ -78,7 +81,10 @@ class Model:
         return scores
 
     def labels(self, scores: NDArray[np.float64]) -> list[Any]:
-        """Return the class of each probability, by the contract's threshold; binary only."""
+        """Return the class of each probability, by the contract's threshold; binary only.
+
+        A row that the model abstains on has one as well: what it would be called by whoever cannot wait.
+        """
         threshold = DEFAULT_THRESHOLD if self.contract.threshold is None else self.contract.threshold
         negative, positive = self.contract.classes
         return [positive if hit else negative for hit in (scores >= threshold).tolist()]
@@ -88,9 +94,24 @@ class Model:
         values = scores.tolist()
         if self.contract.task == "regression":
             return [{"value": value} for value in values]
+        labels = self.labels(scores)
+        if self.contract.abstain is None:
+            return [{"label": label, "probability": value} for label, value in zip(labels, values, strict=True)]
         return [
-            {"label": label, "probability": value} for label, value in zip(self.labels(scores), values, strict=True)
+            {"label": None if left else label, "probability": value, "abstained": left}
+            for label, value, left in zip(labels, values, self.abstained(scores).tolist(), strict=True)
         ]
+
+    def abstained(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return for which probabilities the model leaves the label to a person."""
+        return withheld(self.contract, scores)
+
+
+def withheld(contract: Contract, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which scores (n) lie in a contract's band of abstention; none where it has none."""
+    if (band := contract.abstain) is None:
+        return np.zeros(len(scores), dtype=np.bool_)
+    return (scores >= band.low) & (scores < band.high)
 
 
 def _check_magnitude(columns: Columns) -> None:
@@ -132,11 +153,48 @@ def check_contract(contract: Contract) -> Contract:
         raise BundleError(f"contract of `{contract.model}`: columns: must be there, each once")
     if contract.task == "binary" and len(set(contract.classes)) != 2:  # noqa: PLR2004 - binary
         raise BundleError(f"contract of `{contract.model}`: classes: a binary task has two")
+    if (band := contract.abstain) is not None:
+        limit = DEFAULT_THRESHOLD if contract.threshold is None else contract.threshold
+        if contract.task != "binary" or not band.low <= limit <= band.high:
+            raise BundleError(
+                f"contract of `{contract.model}`: abstain: must be a band around a binary task's threshold"
+            )
     if not contract.frame and (odd := [column.name for column in contract.columns if column.type == "string"]):
         raise BundleError(f"contract of `{contract.model}`: columns.{odd[0]}: an array of numbers holds no strings")
     if contract.task == "regression" and any(isinstance(example.prediction, str) for example in contract.examples):
         raise BundleError(f"contract of `{contract.model}`: examples: a regression answers with numbers")
+    if problem := next(_look_up_problems(contract), None):
+        raise BundleError(f"contract of `{contract.model}`: lookups.{problem}")
     return contract
+
+
+def _look_up_problems(contract: Contract) -> Iterator[str]:
+    """Say what is wrong with a contract's look-ups."""
+    if contract.lookups and not contract.features:
+        yield f"{contract.lookups[0].group}: a contract with look-ups names its feature service in `features`"
+    groups = [each.group for each in contract.lookups]
+    yield from (f"{name}: is there twice" for name in set(groups) if groups.count(name) > 1)
+    names = [name for each in contract.lookups for name in each.columns]
+    for each in contract.lookups:
+        if not each.columns or not each.keys:
+            yield f"{each.group}: has to have columns and keys"
+        for name in each.columns:
+            if name not in {column.name for column in contract.columns}:
+                yield f"{each.group}.columns: the model has no column `{name}`"
+            if names.count(name) > 1:
+                yield f"{each.group}.columns: `{name}` is looked up twice"
+        yield from (f"{each.group}.keys: {problem}" for key in each.keys if (problem := _key_problem(contract, key)))
+
+
+def _key_problem(contract: Contract, key: Column) -> str:
+    if key.type not in KEY_TYPES:
+        return f"`{key.name}` is {key.type}; a key is a whole number or a text"
+    if key.name in contract.looked_up:
+        return f"`{key.name}` is looked up itself"
+    others = (*contract.columns, *(other for each in contract.lookups for other in each.keys))
+    if any(other.name == key.name and other.type != key.type for other in others):
+        return f"`{key.name}` has another type elsewhere in the contract"
+    return ""
 
 
 def check_examples(model: Model) -> None:

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import mlplat
-from mlplat.bundle import Column, Contract
+from mlplat.bundle import Column, Contract, LookUp
 from mlplat.serving.connection import Limits
+from mlplat.serving.explainer import MOST_ROWS
 from mlplat.serving.protocol import (
     ACCEPTED,
     ARRAY_INPUT,
     DATATYPES,
     FLOATS,
     INTEGERS,
+    UNKNOWN,
     Served,
     output_datatype,
     output_names,
@@ -29,6 +31,7 @@ _TYPES: dict[str, Schema] = {
     "double": {"type": "number", "minimum": -_LARGEST_DOUBLE, "maximum": _LARGEST_DOUBLE},
     "string": {"type": "string"},
 }
+_PARAMETERS: Schema = {"parameters": {"type": "object", "additionalProperties": {"type": "string"}}}
 _ERRORS = {
     "400": "The body is no JSON object, or a header does not hold what it should.",
     "404": "Another model or version is served here.",
@@ -37,9 +40,11 @@ _ERRORS = {
     "413": "The body, or the number of rows, is above the limit.",
     "415": "The body is coded in a way that is not read here.",
     "422": "The rows do not hold what the model's contract asks for; `details` names each place.",
+    "429": "Other explanations are being made; come again.",
     "431": "The headers are too large.",
     "500": "The model has no answer for rows that its contract allows, or the server failed.",
-    "503": "The server has as much to do as it can do in the time that a request may wait, or ends.",
+    "503": "The server has as much to do as it can do in the time that a request may wait, or ends, or features cannot"
+    " be looked up.",
     "504": "The request's own time was over before it could be computed.",
 }
 _REQUEST_ERRORS = ("400", "405", "408", "413", "431", "503")
@@ -60,6 +65,8 @@ def openapi(served: Served, limits: Limits) -> Schema:
         "/metrics": {"get": _metrics()},
         "/openapi.json": {"get": _get("openapi", "Give this description.", "Document")},
     }
+    if contract.explaining:
+        paths["/explain"] = {"post": _explain(limits, has_look_ups=bool(contract.lookups))}
     for place, base in enumerate(bases):
         suffix = "_version" * place
         paths[base] = {"get": _get(f"model{suffix}", "Describe the model's tensors.", "Model")}
@@ -88,9 +95,9 @@ def schemas(served: Served) -> dict[str, Schema]:
         "shape": {"type": "array", "items": {"type": "integer"}},
     }
     return {
-        "Row": _object({column.name: _value(column) for column in contract.columns}),
+        "Row": _row(contract),
         "Rows": _object({"rows": {"type": "array", "items": _ref("Row"), "minItems": 1, "maxItems": served.rows}}),
-        "Prediction": _object(_prediction(contract)),
+        "Prediction": _object(_prediction(contract) | _unknown(contract), optional=(UNKNOWN,)),
         "Predictions": _object(
             {
                 "model": {"const": f"{contract.project}/{contract.model}"},
@@ -112,13 +119,14 @@ def schemas(served: Served) -> dict[str, Schema]:
             },
             optional=("id",),
         ),
+        **(_explanations(served) if contract.explaining else {}),
         "Server": _object({"name": text, "version": {"const": mlplat.__version__}, "extensions": texts}),
         "Model": _object(
             {
                 "name": {"const": contract.model},
                 "versions": texts,
                 "platform": text,
-                "inputs": {"type": "array", "items": _object(tensor)},
+                "inputs": {"type": "array", "items": _object(tensor | _PARAMETERS, optional=("parameters",))},
                 "outputs": {"type": "array", "items": _object(tensor)},
             }
         ),
@@ -130,6 +138,45 @@ def schemas(served: Served) -> dict[str, Schema]:
     }
 
 
+def _explanations(served: Served) -> dict[str, Schema]:
+    contract, number = served.model.contract, {"type": "number"}
+    share = _object({"value": number, "error": {"type": "number", "minimum": 0}})
+    answer = "value" if contract.task == "regression" else "probability"
+    one = _object({answer: number, "contributions": _object({column.name: share for column in contract.columns})})
+    most = min(served.rows, MOST_ROWS)
+    return {
+        "FewRows": _object({"rows": {"type": "array", "items": _ref("Row"), "minItems": 1, "maxItems": most}}),
+        "Explanations": _object(
+            {
+                "model": {"const": f"{contract.project}/{contract.model}"},
+                "version": {"const": served.version},
+                "revision": {"const": served.revision},
+                "base": {**number, "description": "Mean answer for the background; contributions add up from here."},
+                "background_rows": {"type": "integer", "minimum": 1},
+                "explanations": {"type": "array", "items": one, "minItems": 1},
+            }
+        ),
+    }
+
+
+def _row(contract: Contract) -> Schema:
+    """Describe a row: of what is looked up it holds all columns of a group, or none of them and its keys."""
+    properties = {name: _value(column) for name, column in contract.keys.items()}
+    properties |= {column.name: _value(column) for column in contract.columns}
+    wanted = {column.name for column in contract.columns} - contract.looked_up
+    row = _object(properties, optional=tuple(properties.keys() - wanted))
+    return {**row, "allOf": [_group(each) for each in contract.lookups]} if contract.lookups else row
+
+
+def _group(group: LookUp) -> Schema:
+    left_out: Schema = {
+        "description": f"Without `{group.group}`, which is then looked up.",
+        "required": [key.name for key in group.keys],
+        "not": {"anyOf": [{"required": [name]} for name in group.columns]},
+    }
+    return {"oneOf": [{"required": list(group.columns)}, left_out]}
+
+
 def _value(column: Column) -> Schema:
     found = _TYPES[column.type]
     return {**found, "type": [found["type"], "null"]} if column.nullable else found
@@ -138,15 +185,29 @@ def _value(column: Column) -> Schema:
 def _prediction(contract: Contract) -> dict[str, Schema]:
     if contract.task == "regression":
         return {"value": {"type": "number"}}
+    probability: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+    if contract.abstain is None:
+        return {"label": {"enum": list(contract.classes)}, "probability": probability}
     return {
-        "label": {"enum": list(contract.classes)},
-        "probability": {"type": "number", "minimum": 0, "maximum": 1},
+        "label": {"enum": [*contract.classes, None], "description": "null where the model abstains."},
+        "probability": probability,
+        "abstained": {"type": "boolean"},
     }
+
+
+def _unknown(contract: Contract) -> dict[str, Schema]:
+    if not contract.lookups:
+        return {}
+    groups: Schema = {"type": "array", "items": {"enum": [each.group for each in contract.lookups]}, "minItems": 1}
+    return {UNKNOWN: {**groups, "description": "Groups that were not found, or are too old: null stands for them."}}
 
 
 def _inference_request(served: Served) -> Schema:
     contract = served.model.contract
     ways = [_tensors([_input(column, served.rows) for column in contract.columns])]
+    if contract.lookups:
+        # Some groups may be sent, and others looked up: of those many ways, the two ends.
+        ways.append(_tensors([_input(column, served.rows) for column in contract.requested.values()]))
     if not contract.frame:
         ways.append(_tensors([_array(contract, served.rows)]))
     outputs = {"type": "array", "items": _object({"name": {"enum": list(output_names(contract))}}, closed=False)}
@@ -240,6 +301,14 @@ def _get(operation: str, summary: str, answer: str, *, unready: bool = False) ->
 
 def _infer(operation: str, limits: Limits) -> Schema:
     return _post(operation, "Answer tensors.", "InferenceRequest", "InferenceResponse", limits)
+
+
+def _explain(limits: Limits, *, has_look_ups: bool) -> Schema:
+    described = _post("explain", "Share answers out among the columns.", "FewRows", "Explanations", limits)
+    if not has_look_ups:
+        del described["responses"]["503"]
+    described["responses"] |= _errors(("429",))
+    return described
 
 
 def _post(operation: str, summary: str, body: str, answer: str, limits: Limits) -> Schema:

@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mlplat.labels import Name
 
@@ -41,6 +42,11 @@ class Options:
     """Rows one request may hold."""
     stop_seconds: int = 8
     """Seconds from SIGTERM to the end: running requests are answered, and the log is written."""
+    features: str | None = None
+    """URL of the feature server, with Feast's name of the project; None where nothing is looked up."""
+    features_timeout_ms: float = 100.0
+    """Milliseconds for one request to it, which asks for a hundred keys at most; what waits for one that is under way
+    waits `wait_seconds` besides."""
     log_dir: Path | None = None
     """Folder of the prediction log; None keeps none."""
     log_rows: int = 10_000
@@ -51,6 +57,8 @@ class Options:
     """Size above which the oldest parts are removed."""
     log_keep_seconds: float | None = None
     """Age above which parts are removed; None keeps them for as long as there is room."""
+    log_shipped: bool = False
+    """Whether parts are taken elsewhere: one that is removed before that is lost, and counted as dropped."""
     log_exclude: tuple[str, ...] = ()
     """Columns that the log leaves out."""
     log_hash: tuple[str, ...] = ()
@@ -88,11 +96,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--body-bytes", type=_at_least(1), default=Options.body_bytes, help="size of a request (%(default)s)")
     add("--rows", type=_at_least(1), default=Options.rows, help="rows of a request (%(default)s)")
     add("--stop-seconds", type=_at_least(1), default=Options.stop_seconds, help="time to end (%(default)s)")
+    add("--features", type=_http, metavar="URL", help="feature server, with the project's name in Feast")
+    timeout = "--features-timeout-ms"
+    add(timeout, type=_above(0), default=Options.features_timeout_ms, help="time for a look-up (%(default)s)")
     add("--log-dir", type=Path, help="folder of the prediction log; without it none is kept")
     add("--log-rows", type=_at_least(1), default=Options.log_rows, help="rows of one part (%(default)s)")
     add("--log-seconds", type=_above(0), default=Options.log_seconds, help="longest wait for a part (%(default)s)")
     add("--log-keep-bytes", type=_at_least(0), default=Options.log_keep_bytes, help="size to keep (%(default)s)")
     add("--log-keep-seconds", type=_above(0), help="age to keep; without it there is no limit")
+    add("--log-shipped", action="store_true", help="parts are taken elsewhere: count those that had no room")
     add("--log-exclude", action="append", default=[], metavar="COLUMN", help="leave a column out of the log")
     add("--log-hash", action="append", default=[], metavar="COLUMN", help="log a column's keyed hash only")
     add("--log-key", type=Path, help="file with the key of the hashes")
@@ -104,6 +116,13 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"`{text}` is no IP address") from None
+
+
+def _http(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme != "http" or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"`{text}` is no address that begins with `http://`")
+    return text
 
 
 def _at_least(least: int) -> type[int]:

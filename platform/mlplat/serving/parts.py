@@ -2,7 +2,8 @@
 
 A part is complete or not there: it is written under a hidden name, synced, and renamed. Its columns are `time` (the
 platform's clock), `request_id`, `row`, `endpoint`, `revision`, `model`, `version`, `digest`, one `input_<column>` of
-the contract's type a column, and `label` and `probability`, or `value`. A column that is hashed is `hash_<column>`
+the contract's type a column, and `label` and `probability`, or `value`. A model that may abstain has `abstained` beside
+them; the label then is what its threshold says, which nobody was told. A column that is hashed is `hash_<column>`
 instead, one that is excluded is not there. The file's metadata hold the version of this form under `METADATA`; parts of
 version 1, from before there was one, have none and are the same otherwise.
 """
@@ -17,6 +18,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlplat.bundle import Column
-from mlplat.errors import MlplatError, StateError
+from mlplat.errors import MlplatError, StateError, UnreachableError
 from mlplat.serving.model import Model
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ METADATA = b"mlplat.prediction_log"
 SUFFIX = ".parquet"
 ABANDONED_SECONDS = 3600.0
 """Age from which an unfinished part is what a killed server left."""
+READERS = 16
+"""Parts that are read at a time: of a bucket, each is waited for longer than it is worked on."""
 KEY_BYTES = 32
 HASH_DIGITS = 32
 """Hexadecimal digits kept of an HMAC-SHA-256: half of it, the least that RFC 2104 advises."""
@@ -121,20 +125,31 @@ class Parts:
             self._arrow.default_memory_pool().release_unused()
         return path
 
-    def retain(self) -> None:
-        """Remove what is older than is kept, and the oldest parts of what is more; the newest one stays."""
+    def retain(self) -> int:
+        """Remove what is older than is kept, and the oldest parts of what is more; the newest one stays.
+
+        Return how many rows went for want of room.
+        """
         parts = sorted(_stats(self._folder))
         if self._keep_seconds is not None:
             oldest = time.time_ns() - int(self._keep_seconds * 1e9)
             for _, name, _ in (part for part in parts if part[0] < oldest):
                 (self._folder / name).unlink(missing_ok=True)
             parts = [part for part in parts if part[0] >= oldest]
-        excess = sum(size for _, _, size in parts) - self._keep_bytes
+        excess, rows = sum(size for _, _, size in parts) - self._keep_bytes, 0
         for _, name, size in parts[:-1]:
             if excess <= 0:
-                return
+                break
+            rows += self._rows(self._folder / name)
             (self._folder / name).unlink(missing_ok=True)
             excess -= size
+        return rows
+
+    def _rows(self, path: Path) -> int:
+        try:
+            return int(self._arrow.parquet.read_metadata(path).num_rows)
+        except (OSError, self._arrow.ArrowException):  # gone, or damaged: what was in it is not known
+            return 0
 
     def _table(self, chunks: Sequence[Chunk]) -> Any:
         from mlplat.serving import arrays
@@ -174,16 +189,26 @@ class Parts:
         if self._model.contract.task == "regression":
             return {"value": found}
         labels = self._model.labels(scores)
+        answers = {"label": self._labels(labels), "probability": found}
+        if self._model.contract.abstain is None:
+            return answers
+        return {**answers, "abstained": arrays.truths(self._model.abstained(scores))}
+
+    def _labels(self, labels: Sequence[Any]) -> Any:
+        from mlplat.serving import arrays
+
         if all(type(label) is bool for label in labels):
-            return {"label": arrays.truths(np.array(labels, dtype=np.bool_)), "probability": found}
+            return arrays.truths(np.array(labels, dtype=np.bool_))
         if all(type(label) is int for label in labels):
-            kind = self._arrow.int64()
-            return {"label": arrays.numbers(np.array(labels, dtype=np.int64), kind), "probability": found}
-        return {"label": arrays.texts([str(label) for label in labels]), "probability": found}
+            return arrays.numbers(np.array(labels, dtype=np.int64), self._arrow.int64())
+        return arrays.texts([str(label) for label in labels])
 
     def _metadata(self) -> bytes:
-        hidden = {"excluded": sorted(self._privacy.exclude), "hashed": sorted(self._privacy.hash)}
-        return json.dumps({"version": VERSION, **hidden}).encode()
+        contract = self._model.contract
+        told = {"excluded": sorted(self._privacy.exclude), "hashed": sorted(self._privacy.hash)}
+        # A person who is asked for a label has to be told which there are.
+        classes = {"classes": list(contract.classes)} if contract.abstain else {}
+        return json.dumps({"version": VERSION, **told, **classes}).encode()
 
     def _remove_abandoned(self) -> None:
         for part in self._folder.glob(f".*{SUFFIX}.part"):
@@ -192,29 +217,45 @@ class Parts:
                     part.unlink()
 
 
-def read(folder: Path, columns: Sequence[str] | None = None) -> Any:
-    """Read all parts of a log's folder, and of those below it, as one `pyarrow.Table`, oldest first.
+def read(place: Path | str, columns: Sequence[str] | None = None) -> Any:
+    """Read all parts of a log, in a folder or at an `s3://` address, as one `pyarrow.Table`, oldest first.
 
     Parts of every version up to this one may lie side by side; a column that a part does not have is null there.
-    Raises `StateError` naming the file for a part that cannot be read, or that a newer mlplat wrote.
+    Raises `StateError` naming the file for a part that cannot be read, or that a newer mlplat wrote, and
+    `UnreachableError` where a bucket does not answer.
     """
     import pyarrow as pa
+    from pyarrow import fs
 
-    tables = [_read(path, columns) for path in sorted(folder.rglob(f"[!.]*{SUFFIX}"), key=lambda path: path.name)]
+    try:
+        files, root = fs.FileSystem.from_uri(str(place))
+        found = files.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+    except (OSError, ValueError) as error:
+        hint = "see that the address, the credentials and `AWS_ENDPOINT_URL_S3` are right"
+        raise UnreachableError(f"{place}: the prediction log cannot be listed: {error}", hint=hint) from error
+    names = sorted((each.path for each in found if _is_part(each.base_name)), key=lambda path: path.rpartition("/")[2])
+    with ThreadPoolExecutor(READERS) as pool:
+        tables = [each for each in pool.map(lambda name: _read(files, name, columns), names) if each is not None]
     return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
 
 
-def _read(path: Path, columns: Sequence[str] | None) -> Any:
+def _is_part(name: str) -> bool:
+    return name.endswith(SUFFIX) and not name.startswith(".")
+
+
+def _read(files: Any, path: str, columns: Sequence[str] | None) -> Any:
     from pyarrow import ArrowException, parquet
 
     try:
-        with path.open("rb") as file, parquet.ParquetFile(file) as part:
+        with files.open_input_file(path) as file, parquet.ParquetFile(file) as part:
             version = json.loads((part.schema_arrow.metadata or {}).get(METADATA, b'{"version": 1}'))["version"]
             if version > VERSION:
                 hint = "read it with the mlplat that wrote it, or a newer one"
                 raise StateError(f"{path}: is of version {version}, and this mlplat reads up to {VERSION}", hint=hint)
             wanted = None if columns is None else [name for name in columns if name in part.schema_arrow.names]
-            return part.read(columns=wanted).replace_schema_metadata(None)
+            return part.read(columns=wanted, use_threads=False).replace_schema_metadata(None)
+    except FileNotFoundError:  # too old meanwhile
+        return None
     except (ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         hint = "no server leaves such a part: move the file away, and the rest is read"
         raise StateError(f"{path}: is no whole part of a prediction log: {error}", hint=hint) from error

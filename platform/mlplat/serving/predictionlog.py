@@ -40,6 +40,8 @@ class Limits:
     seconds: float
     keep_bytes: int
     keep_seconds: float | None = None
+    is_shipped: bool = False
+    """Whether parts are taken elsewhere, so that one that is removed for want of room was kept nowhere."""
 
 
 class Chunk:
@@ -138,7 +140,9 @@ class PredictionLog:
             try:
                 if chunks:
                     self._parts.write(chunks)
-                self._parts.retain()
+                crowded_out = self._parts.retain()
+                if self._limits.is_shipped and crowded_out:
+                    self._dropped(crowded_out)
             except Exception as error:  # noqa: BLE001 - whatever a part cannot hold, the next one is tried
                 self._dropped(rows)
                 print(f"warning: prediction log: {rows} rows lost: {error}", file=sys.stderr)  # noqa: T201 - its log

@@ -6,7 +6,7 @@ in the request: `rows[3].carrier: …`, `inputs[carrier].data[3]: …`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +20,8 @@ from mlplat.bundle import Column, Contract
 from mlplat.serving.columns import Columns, InputError, cut, shown
 from mlplat.serving.model import Model
 
+UNKNOWN = "unknown"
+"""What answers call the groups of features that were looked up and not found, or are too old."""
 ARRAY_INPUT = "input-0"
 """Name of the one tensor, rows by columns, that a model without column names takes instead of a tensor a column."""
 
@@ -62,10 +64,17 @@ class Asked:
 
 
 Protocol = Callable[[Served, bytes], Asked]
+Unknown = Mapping[int, Sequence[str]]
+"""Groups of features of which nothing is known, by row; rows that lack none are left out."""
 
 
 def read_rows(served: Served, body: bytes) -> Asked:
     """Read `{"rows": [{column: value, …}, …]}`. Raises `InputError`."""
+    return Asked(served.model.schema.from_rows(given_rows(served, body)), partial(rows_reply, served, {}))
+
+
+def given_rows(served: Served, body: bytes) -> Any:
+    """Return what a request holds as `rows`, not looked at but for how many there are. Raises `InputError`."""
     document = decode(body)
     if len(document) != 1 or "rows" not in document:
         if odd := [key for key in document if key != "rows"]:
@@ -73,36 +82,60 @@ def read_rows(served: Served, body: bytes) -> Asked:
         raise InputError(["rows: is missing"])
     rows = document["rows"]
     _check_count(served, len(rows) if isinstance(rows, list) else 0, "rows")
-    return Asked(served.model.schema.from_rows(rows), partial(_rows_reply, served))
+    return rows
 
 
-def _rows_reply(served: Served, scores: NDArray[np.float64]) -> bytes:
+def rows_reply(served: Served, unknown: Unknown, scores: NDArray[np.float64]) -> bytes:
+    """Write the answer to rows."""
     contract = served.model.contract
+    answers = served.model.answers(scores)
+    for row, groups in unknown.items():
+        answers[row][UNKNOWN] = groups
     return orjson.dumps(
         {
             "model": f"{contract.project}/{contract.model}",
             "version": served.version,
             "revision": served.revision,
-            "predictions": served.model.answers(scores),
+            "predictions": answers,
         }
     )
 
 
 def read_tensors(served: Served, body: bytes) -> Asked:
     """Read an inference request of the Open Inference Protocol. Raises `InputError`."""
+    given = read_inference(served, body)
+    return Asked(_columns(served, given.tensors), partial(tensors_reply, served, given, {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """An inference request, its tensors not looked at."""
+
+    identifier: str | None
+    wanted: Sequence[str]
+    """Names of the outputs that are asked for."""
+    tensors: dict[str, dict[str, Any]]
+
+
+def read_inference(served: Served, body: bytes) -> Inference:
+    """Read an inference request up to its tensors. Raises `InputError`."""
     document = decode(body)
     identifier = document.get("id")
     if identifier is not None and not isinstance(identifier, str):
         raise InputError([f"id: must be a string, not {shown(identifier)}"])
     wanted = _wanted_outputs(served.model.contract, document.get("outputs"))
-    return Asked(_columns(served, document.get("inputs")), partial(_tensors_reply, served, wanted, identifier))
+    return Inference(identifier, wanted, _by_name(document.get("inputs")))
 
 
-def _tensors_reply(served: Served, wanted: Sequence[str], identifier: str | None, scores: NDArray[np.float64]) -> bytes:
+def tensors_reply(served: Served, given: Inference, unknown: Unknown, scores: NDArray[np.float64]) -> bytes:
+    """Write the answer to an inference request."""
     reply: dict[str, Any] = {"model_name": served.model.contract.model, "model_version": served.version}
-    if identifier is not None:
-        reply["id"] = identifier
-    reply["outputs"] = [_output(served.model, name, scores) for name in wanted]
+    if given.identifier is not None:
+        reply["id"] = given.identifier
+    reply["outputs"] = [
+        _unknown(unknown, len(scores)) if name == UNKNOWN else _output(served.model, name, scores)
+        for name in given.wanted
+    ]
     return orjson.dumps(reply)
 
 
@@ -129,9 +162,22 @@ def model_metadata(served: Served) -> dict[str, Any]:
         "name": contract.model,
         "versions": [served.version],
         "platform": _PLATFORMS[contract.format],
-        "inputs": [_tensor(column.name, DATATYPES[column.type]) for column in contract.columns],
+        "inputs": [*_inputs(contract)],
         "outputs": [_tensor(name, output_datatype(contract, name)) for name in output_names(contract)],
     }
+
+
+def _inputs(contract: Contract) -> Iterator[dict[str, Any]]:
+    """Describe each input; of what is looked up, and of what is needed for that alone, with the group that it is of."""
+    names = {column.name for column in contract.columns}
+    looked_up = {name: each.group for each in contract.lookups for name in each.columns}
+    for column in contract.columns:
+        group = looked_up.get(column.name)
+        yield _tensor(column.name, DATATYPES[column.type]) | ({"parameters": {"looked_up": group}} if group else {})
+    for key in contract.keys.values():
+        if key.name not in names:
+            groups = [each.group for each in contract.lookups if key in each.keys]
+            yield _tensor(key.name, DATATYPES[key.type]) | {"parameters": {"key_of": ",".join(groups)}}
 
 
 def _tensor(name: str, datatype: str) -> dict[str, Any]:
@@ -140,23 +186,36 @@ def _tensor(name: str, datatype: str) -> dict[str, Any]:
 
 def output_names(contract: Contract) -> tuple[str, ...]:
     """Return the names of a model's output tensors."""
-    return ("value",) if contract.task == "regression" else ("label", "probability")
+    unknown = (UNKNOWN,) if contract.lookups else ()
+    if contract.task == "regression":
+        return ("value", *unknown)
+    # A tensor holds no nulls: the label stays what the threshold says, and a third one tells where not to take it.
+    return ("label", "probability", *(("abstained",) if contract.abstain else ()), *unknown)
 
 
 def output_datatype(contract: Contract, name: str) -> str:
     """Return the protocol's type of an output."""
     if name != "label":
-        return "FP64"
+        return {"abstained": "BOOL", UNKNOWN: "BYTES"}.get(name, "FP64")
     kinds = {type(label) for label in contract.classes}
     return "BOOL" if kinds == {bool} else "INT64" if kinds == {int} else "BYTES"
 
 
 def _output(model: Model, name: str, scores: NDArray[np.float64]) -> dict[str, Any]:
     datatype = output_datatype(model.contract, name)
-    data = model.labels(scores) if name == "label" else scores.tolist()
+    if name == "abstained":
+        data = model.abstained(scores).tolist()
+    else:
+        data = model.labels(scores) if name == "label" else scores.tolist()
     if name == "label" and datatype == "BYTES":
         data = [str(label) for label in data]
     return {"name": name, "datatype": datatype, "shape": [len(scores)], "data": data}
+
+
+def _unknown(unknown: Unknown, rows: int) -> dict[str, Any]:
+    """Write the groups of which nothing is known as a tensor: a text a row, empty where everything is known."""
+    data = [",".join(unknown.get(row, ())) for row in range(rows)]
+    return {"name": UNKNOWN, "datatype": "BYTES", "shape": [rows], "data": data}
 
 
 def _wanted_outputs(contract: Contract, wanted: object) -> Sequence[str]:
@@ -171,18 +230,34 @@ def _wanted_outputs(contract: Contract, wanted: object) -> Sequence[str]:
     return asked or names
 
 
-def _columns(served: Served, inputs: object) -> Columns:
-    tensors = _by_name(inputs)
-    schema, contract = served.model.schema, served.model.contract
-    if not contract.frame and set(tensors) == {ARRAY_INPUT} and schema.names != (ARRAY_INPUT,):
-        return _from_array(served, tensors[ARRAY_INPUT])
-    problems = [f"inputs[{name}]: is missing" for name in schema.names if name not in tensors]
-    problems += [f"inputs[{cut(name)}]: the model has no such input" for name in tensors if name not in schema.names]
+def _columns(served: Served, tensors: dict[str, dict[str, Any]]) -> Columns:
+    if (columns := from_array(served, tensors)) is not None:
+        return columns
+    schema = served.model.schema
+    check_names(tensors, schema.names, schema.names)
+    return schema.from_values(tensor_values(served, schema.columns, tensors), tensor_place)
+
+
+def check_names(tensors: Collection[str], wanted: Sequence[str], allowed: Collection[str]) -> None:
+    """Raise `InputError` unless all wanted tensors are there, and no other than those allowed."""
+    problems = [f"inputs[{name}]: is missing" for name in wanted if name not in tensors]
+    problems += [f"inputs[{cut(name)}]: the model has no such input" for name in tensors if name not in allowed]
     if problems:
         raise InputError(problems)
-    values = {column.name: _values(served, column, tensors[column.name]) for column in schema.columns}
+
+
+def tensor_values(
+    served: Served, columns: Sequence[Column], tensors: Mapping[str, dict[str, Any]]
+) -> dict[str, list[Any]]:
+    """Return the values of tensors, one a column and all of one length. Raises `InputError`."""
+    values = {column.name: _values(served, column, tensors[column.name]) for column in columns}
     _check_lengths(values)
-    return schema.from_values(values, lambda name, row: f"inputs[{name}].data[{row}]")
+    return values
+
+
+def tensor_place(name: str, row: int) -> str:
+    """Write where a value stands in the tensors of a request."""
+    return f"inputs[{name}].data[{row}]"
 
 
 def _by_name(inputs: object) -> dict[str, dict[str, Any]]:
@@ -208,8 +283,15 @@ def _values(served: Served, column: Column, tensor: dict[str, Any]) -> list[Any]
     return _data(served, place, tensor, shape)
 
 
-def _from_array(served: Served, tensor: dict[str, Any]) -> Columns:
-    place, schema = f"inputs[{ARRAY_INPUT}]", served.model.schema
+def from_array(served: Served, tensors: Mapping[str, dict[str, Any]]) -> Columns | None:
+    """Return the columns of a model of numbers that is given one array; None where there is another input.
+
+    Raises `InputError`.
+    """
+    schema = served.model.schema
+    if served.model.contract.frame or set(tensors) != {ARRAY_INPUT} or schema.names == (ARRAY_INPUT,):
+        return None
+    tensor, place = tensors[ARRAY_INPUT], f"inputs[{ARRAY_INPUT}]"
     _check_datatype(place, tensor, FLOATS | INTEGERS, "FP64")
     shape, width = _shape(place, tensor), len(schema.names)
     if len(shape) != 2 or shape[1] != width:  # noqa: PLR2004 - rows and columns

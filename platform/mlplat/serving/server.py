@@ -17,7 +17,8 @@ from mlplat.clock import Clock
 from mlplat.errors import MlplatError
 from mlplat.serving.app import Server
 from mlplat.serving.connection import Limits as ConnectionLimits
-from mlplat.serving.metrics import Metrics, bounds
+from mlplat.serving.features import Features
+from mlplat.serving.metrics import LookUpMetrics, Metrics, bounds
 from mlplat.serving.model import Model, load
 from mlplat.serving.options import Options
 from mlplat.serving.parts import Privacy, read_key
@@ -37,7 +38,8 @@ def build(options: Options, *, clock: Clock | None = None) -> Server:
     model = load(options.bundle, digest=options.digest)
     origin = _origin(options, model)
     metrics = Metrics(info=origin, bounds=bounds(model.contract))
-    log = _log(options, model, origin, metrics, clock or Clock.from_environment())
+    clock = clock or Clock.from_environment()
+    log = _log(options, model, origin, metrics, clock)
     served = Served(model, options.model_version, options.revision, options.rows)
     limits = ConnectionLimits(
         connections=options.connections,
@@ -47,7 +49,15 @@ def build(options: Options, *, clock: Clock | None = None) -> Server:
         body_bytes=options.body_bytes,
         buffered_bytes=max(ConnectionLimits.buffered_bytes, 2 * options.body_bytes),
     )
-    server = Server(served, metrics, log, limits=limits, waiting=options.waiting, wait_seconds=options.wait_seconds)
+    server = Server(
+        served,
+        metrics,
+        log,
+        limits=limits,
+        waiting=options.waiting,
+        wait_seconds=options.wait_seconds,
+        features=_features(options, model, metrics, clock),
+    )
     rows = [example.row for example in model.contract.examples][: options.rows]
     if rows:
         server.warm_up([orjson.dumps({"rows": sent}) for sent in [rows[:1]] * WARM_UPS + [rows]])
@@ -80,7 +90,7 @@ async def _serve(server: Server, bound: socket.socket, options: Options) -> None
     end = time.monotonic() + options.stop_seconds
     if not await hub.stop(max(options.stop_seconds - LOG_SECONDS, options.stop_seconds / 2)):
         print("warning: some requests were not answered in time", file=sys.stderr)  # noqa: T201 - its log
-    server.lane.close()
+    server.close()
     if server.log is not None:
         server.log.close(max(0.0, end - time.monotonic()))
 
@@ -104,12 +114,29 @@ def _origin(options: Options, model: Model) -> dict[str, str]:
     }
 
 
+def _features(options: Options, model: Model, metrics: Metrics, clock: Clock) -> Features | None:
+    if not options.features or not model.contract.lookups:
+        return None
+    counted = LookUpMetrics(metrics, [each.group for each in model.contract.lookups])
+    timeout = options.features_timeout_ms / 1000
+    contract = model.contract
+    return Features(
+        options.features, contract, counted, clock=clock, timeout=timeout, wait_seconds=options.wait_seconds
+    )
+
+
 def _log(
     options: Options, model: Model, origin: dict[str, str], metrics: Metrics, clock: Clock
 ) -> PredictionLog | None:
     if options.log_dir is None:
         return None
-    limits = Limits(options.log_rows, options.log_seconds, options.log_keep_bytes, options.log_keep_seconds)
+    limits = Limits(
+        options.log_rows,
+        options.log_seconds,
+        options.log_keep_bytes,
+        options.log_keep_seconds,
+        is_shipped=options.log_shipped,
+    )
     key = read_key(options.log_key) if options.log_hash and options.log_key else b""
     privacy = Privacy(frozenset(options.log_exclude), frozenset(options.log_hash), key)
     privacy.check(model.contract.columns, f"prediction log of {options.endpoint}")

@@ -28,6 +28,16 @@ class ExplanationSpec(Spec):
         (), description="Columns of which each common value is explained on its own as well, such as `origin`."
     )
 
+    route: bool = Field(
+        False,
+        description="Whether model servers explain single answers, at `POST /explain`. 64 of the rows that the model "
+        "learned from then travel with it, to hold an answer against.",
+    )
+    route_budget_ms: Annotated[float, Field(ge=10, le=10_000)] = Field(
+        200.0,
+        description="Milliseconds that the explanation of a row may take: a slower model is held against fewer rows.",
+    )
+
     def unknown(self, columns: Iterable[str]) -> list[str]:
         """Return the named slices that are none of a model's columns."""
         return sorted(set(self.slices) - set(columns))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 from mlplat.errors import Problem, SpecError
 from mlplat.spec.base import Spec, TimeZone, parse, read_text, read_yaml
 from mlplat.spec.explanations import ExplanationSpec
-from mlplat.spec.features import LiveSpec
+from mlplat.spec.features import LiveSpec, OnlineSpec
 from mlplat.spec.gate import GateSpec
 from mlplat.spec.migrations import PROJECT, newest, refuse_newer, upgrade
 from mlplat.spec.monitoring import MonitoringSpec
@@ -29,6 +30,9 @@ from mlplat.spec.sources import BadRowsSpec, Source
 
 VERSION = newest(PROJECT)
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+VIEW = re.compile("[a-z][a-z0-9_]{0,31}")
+VIEW_RULE = "with small letters, digits and `_`, at most 32, beginning with a letter"
+"""As the feature store names its tables, beside a project's name, in 63 bytes."""
 
 
 class FeatureGroup(Spec):
@@ -39,6 +43,9 @@ class FeatureGroup(Spec):
         None, description="Column with the time from which they are known; unset, they are known long before."
     )
     delay_minutes: NonNegativeFloat = Field(0.0, description="Minutes from that time until they can be used.")
+    online: OnlineSpec | None = Field(
+        None, description="How they are looked up for a request that leaves them out; unset, every request brings them."
+    )
 
 
 class DataSpec(Spec):
@@ -73,14 +80,24 @@ class DataSpec(Spec):
         "diff` compares rows by them, and `mlplat data erase` finds them by one.",
     )
     bad_rows: BadRowsSpec = Field(BadRowsSpec(), description="What becomes of rows that do not hold to the schema.")
+    reviewed_share: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.1,
+        description="Most that rows which people labelled (`mlplat data review`) may be of those that are learned "
+        "from, the newest; 0 uses none.",
+    )
     keep_snapshots: NonNegativeInt = Field(
-        20, description="Training sets whose rows are kept, the newest ones; 0 keeps none."
+        20, description="Training sets whose rows are kept, the newest ones; 0 keeps them while a run goes on."
     )
 
     @property
     def origin(self) -> str:
         """Return the source as messages name it."""
         return self.source if isinstance(self.source, str) else f"the query on `{self.source.sql.url_env}`"
+
+    @property
+    def online(self) -> dict[str, FeatureGroup]:
+        """Return the groups that are looked up, by name."""
+        return {name: group for name, group in self.features.items() if group.online}
 
     @model_validator(mode="after")
     def _columns_have_one_part(self) -> Self:
@@ -94,6 +111,21 @@ class DataSpec(Spec):
             raise ValueError("lead_hours, label_time and features.known need `time`")
         if self.time is not None and self.group is not None:
             raise ValueError("group is for rows without `time`; with it the split is by time")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_looked_up_can_be(self) -> Self:
+        if self.online and self.time is None:
+            raise ValueError("features.online needs `time`: without it no value has an age")
+        found = {column: name for name, group in self.online.items() for column in group.columns}
+        for name, group in self.online.items():
+            if not VIEW.fullmatch(name):
+                raise ValueError(f"features.{name}.online: a group that is looked up is named {VIEW_RULE}")
+            for key in group.online.keys if group.online else ():
+                if key in found:
+                    raise ValueError(f"features.{name}.online.keys: `{key}` is itself looked up, in `{found[key]}`")
+                if key == self.target or key in self.refused:
+                    raise ValueError(f"features.{name}.online.keys: `{key}` is known only afterwards")
         return self
 
 
@@ -155,6 +187,31 @@ class CostSpec(Spec):
 
     missed: Annotated[float, Field(gt=0)] = Field(1.0, description="Cost of a positive that was not called one.")
     false_alarm: Annotated[float, Field(gt=0)] = Field(1.0, description="Cost of a negative that was called positive.")
+    review: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Cost of a person's look at a row. The model then leaves a row to one where its own mistake is "
+        "expected to cost more; unset, it labels every row.",
+    )
+
+    @model_validator(mode="after")
+    def _a_review_may_pay(self) -> Self:
+        dearest = self.missed * self.false_alarm / (self.missed + self.false_alarm)
+        if self.review is not None and self.review >= dearest:
+            raise ValueError(f"review: no label is expected to cost more than {dearest:.4g}: a review would never pay")
+        return self
+
+
+class AbstainSpec(Spec):
+    """Probabilities of the positive class for which the answer has no label."""
+
+    low: Fraction = Field(description="From here on; below it, a row is called negative.")
+    high: Fraction = Field(description="Up to here; from it on, a row is called positive.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
 
 
 class FormatSpec(Spec):
@@ -164,6 +221,9 @@ class FormatSpec(Spec):
         "auto",
         description="`onnx` is many times faster and must answer as the trained model does; `skops` is scikit-learn's "
         "own. `auto` takes ONNX where it can and says why where it cannot; with `onnx`, such a model is refused.",
+    )
+    abstain: AbstainSpec | None = Field(
+        None, description="Answers without a label, given outright; unset, they follow from `cost.review`. Binary only."
     )
     scale: ScaleSpec = Field(ScaleSpec(), description="Model servers on a cluster, and what each is given.")
 
@@ -198,6 +258,13 @@ class ProjectSpec(Spec):
     pipelines: dict[Label, PipelineSpec] = Field(
         {}, description="Flows by name, for clusters: when they run, and what their steps are given."
     )
+
+    @model_validator(mode="after")
+    def _only_classes_are_left_to_a_person(self) -> Self:
+        if self.task != "binary" and (self.serving.abstain or self.cost.review):
+            key = "serving.abstain" if self.serving.abstain else "cost.review"
+            raise ValueError(f"{key}: a {self.task} has no label to leave to a person")
+        return self
 
     @model_validator(mode="after")
     def _what_is_searched_is_possible(self) -> Self:

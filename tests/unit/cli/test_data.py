@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from mlplat.cli import cli
+from mlplat.cli import cli, dataplaces
 from mlplat.cli import data as verb
+from mlplat.cli.dataplaces import Log
 from mlplat.errors import UnreachableError, UsageError
 from mlplat.runs import data as runs
 from mlplat.runtime import table
@@ -60,7 +61,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer in this process what a project's own would take seconds to."""
     from mlplat.runtime.snapshots.commands import answer
 
-    monkeypatch.setattr(runs, "ask", lambda folder, _python, request, at: answer(folder, request))
+    monkeypatch.setattr(runs, "ask", lambda folder, _python, request, **_: answer(folder, request))
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """Return a platform's answers: its model versions, and where its prediction logs lie."""
     known: dict[str, Any] = {"versions": []}
     monkeypatch.setattr(verb, "_versions", lambda *_: (known["versions"], []))
-    monkeypatch.setattr(verb, "_log", lambda *_: (str(tmp_path / "log"), str(tmp_path / "log.key")))
+    monkeypatch.setattr(dataplaces.Here, "log", lambda *_: Log(str(tmp_path / "log")))
     return known
 
 

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mlplat.contracts import Connection
 from mlplat.controller.document import Status
 from mlplat.controller.store import SqliteStore
+from mlplat.controller.unattended import Published, published_file
 from mlplat.labels import Name
+from mlplat.runs import commit as commits
+from mlplat.runs import published
+from mlplat.runs.commit import Commit
+from mlplat.spec.pipelines import ScheduleSpec
 
 if TYPE_CHECKING:
     from .conftest import Endpoints
@@ -107,3 +116,45 @@ def test_without_a_platform_the_mend_is_said(tmp_path: object, monkeypatch: pyte
     result = CliRunner().invoke(cli, ["endpoint", "list", "-s", "nowhere"], standalone_mode=False)
     assert isinstance(result.exception, MlplatError)
     assert "mlplat up -s nowhere" in (result.exception.hint or "")
+
+
+SCHEDULED = """version: 1
+project: flights
+model: late
+task: binary
+data: {source: rows.csv, target: y}
+pipelines: {monitor: {schedule: {cron: ['30 4 * * mon']}}}
+"""
+
+
+def test_what_would_not_run_by_itself_is_said_where_somebody_deploys(endpoints: Endpoints) -> None:
+    Path("mlplat.yaml").write_text(SCHEDULED)
+    deploy = ("deploy", "--version", "2", "--no-wait")
+    assert "before `mlplat publish`, nothing of it runs by itself" in endpoints.run(*deploy).stderr
+    there = Published(
+        id="1", folder="", python="", paths=(), commit="", flows=("monitor",), platform="mlplat", stack="local"
+    )
+    place = published_file(endpoints.path.parent, "flights")
+    place.parent.mkdir()
+    place.write_text(there.model_dump_json())
+    assert "are not those that were published" in endpoints.run(*deploy).stderr
+    schedules = {"monitor": ScheduleSpec(cron=["30 4 * * mon"])}
+    place.write_text(there.model_copy(update={"schedules": schedules}).model_dump_json())
+    assert "publish" not in endpoints.run(*deploy).stderr
+
+
+def test_publishing_says_when_a_flow_runs_next(endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mlplat.yaml").write_text(SCHEDULED)
+    made = Published(
+        id="1", folder="", python="", paths=(), commit="", flows=("monitor",), platform="mlplat", stack="local",
+        schedules={"monitor": ScheduleSpec(cron=["30 4 * * mon"], overlapping="allow")},
+    )  # fmt: skip
+    ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    before = Connection.read("mlplat", "local")
+    replace(before, clock=f"2013-07-01T05:00:00Z={ago}").write()
+    monkeypatch.setattr(commits, "commit", lambda _: Commit("c0ffee", Path()))
+    monkeypatch.setattr(published, "publish", lambda *_, **__: published.Done(made, is_new=True))
+    result = endpoints.run("publish")
+    assert "monitor runs by itself, next at 2013-07-08 04:30 UTC by the platform's clock" in result.stderr
+    assert "here a flow has one run at a time" in result.stderr
+    assert json.loads(endpoints.run("publish", "--json").stdout)["schedules"]["monitor"]["cron"] == ["30 4 * * mon"]

@@ -54,6 +54,8 @@ def test_every_verb_has_its_line_and_no_line_is_without_a_verb() -> None:
         "standing",
         "workflows",
         "clouds",
+        "dataplaces",
+        "review",
     }
     assert cli.list_commands(click.Context(cli)) == VERBS
 

@@ -226,3 +226,18 @@ def test_regression_keeps_values(regression_bundle: Path, tmp_path: Path) -> Non
     made.log.add(b"q", columns, scores)
     made.log.close()
     assert np.array_equal(pq.read_table(made.parts()[0]).column("value").to_numpy(), scores)
+
+
+@pytest.mark.parametrize("is_shipped", [True, False])
+def test_rows_that_had_no_room_are_lost_only_where_nobody_has_taken_them_yet(
+    pipeline_bundle: Path, tmp_path: Path, is_shipped: bool
+) -> None:
+    model = load(pipeline_bundle)
+    made = Scene(tmp_path / "log", model, Limits(1, 3600, 1, is_shipped=is_shipped), Clock())
+    columns, scores = made.rows()
+    for count in (1, 2, 3):
+        made.log.add(b"q", columns, scores)
+        made.wait(lambda wanted=count: made.written == wanted * len(scores))  # type: ignore[misc]
+    made.log.close()
+    assert len(made.parts()) == 1
+    assert made.dropped == (2 * len(scores) if is_shipped else 0)

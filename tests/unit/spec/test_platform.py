@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 
 from mlplat.errors import SpecError, UsageError
+from mlplat.services.controller import settings
 from mlplat.spec.platform import PlatformSpec, parse_platform, read_platform, read_stack, stack_file
 
 ROOT = Path(__file__).parents[3]
@@ -156,3 +157,18 @@ def test_every_key_has_a_sentence() -> None:
         return [f"{path}.{key.name}" for key in keys(model) if not key.sentence.endswith(".")] + below
 
     assert silent(PlatformSpec, "platform") + silent(ProjectSpec, "project") == []
+
+
+def test_where_alerts_go_is_a_file_and_the_address_itself_is_not_repeated(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, "    alerts: {webhook_file: https://hooks.example.com/T0PSECRET}\n")
+    assert "alerts.webhook_file: is no absolute path" in found
+    assert "T0PSECRET" not in found
+    spec = parse_platform({"version": 2, "alerts": {"webhook_file": "/run/secrets/webhook"}}, "a test")
+    assert settings(spec)["webhook"] == "/run/secrets/webhook"
+    assert "webhook" not in settings(PlatformSpec())
+
+
+def test_on_a_cluster_somebody_else_tells_of_alerts() -> None:
+    cluster = {"version": 2, "target": "kubernetes", "engine": {}, "alerts": {"webhook_file": "/x"}}
+    with pytest.raises(SpecError, match=r"kubernetes.monitoring.receivers"):
+        parse_platform({**cluster, "kubernetes": {"context": "c", "production": False}}, "a test")

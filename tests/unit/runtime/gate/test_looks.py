@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from mlplat.runtime.gate.looks import BEYOND, MOST, MOST_OF_ROWS, Look
-from mlplat.runtime.metrics import widened
+from mlplat.runtime.gate.looks import BEYOND, MOST, MOST_OF_ROWS, SEED, Look
+from mlplat.runtime.metrics import FEW_BLOCKS, widened
 
 DAYS = np.repeat(np.arange(28), 3)
 
@@ -28,8 +28,15 @@ def test_an_interval_s_end_has_enough_resamples_beyond_it(number: int) -> None:
     assert made.count * widened((1 - look.needed) / 2, 28) == pytest.approx(BEYOND, rel=0.01)
 
 
-@pytest.mark.parametrize(("blocks", "most"), [(28, MOST), (2000, MOST_OF_ROWS)])
+@pytest.mark.parametrize(("blocks", "most"), [(28, MOST), (FEW_BLOCKS, MOST), (2000, MOST_OF_ROWS)])
 def test_resamples_are_bounded_and_never_fewer_than_asked_for(blocks: int, most: int) -> None:
     numbers = np.arange(blocks)
     assert Look(1000, 0.95).resamples(numbers, 100).count == most
     assert Look(1, 0.95).resamples(numbers, 20_000).count == 20_000
+
+
+def test_the_same_rows_are_always_resampled_alike() -> None:
+    made, again = (Look(2, 0.95).resamples(DAYS, 100) for _ in range(2))
+    assert made.seed == SEED
+    assert made.blocks is DAYS
+    assert np.array_equal(made.draws, again.draws)

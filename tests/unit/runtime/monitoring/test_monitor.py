@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,17 +18,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from mlplat.bundle import Band
 from mlplat.contracts import Connection, prediction_log
 from mlplat.errors import MlplatError, RefusedError, UsageError
 from mlplat.labels import Name
 from mlplat.runtime import bundles, registry
-from mlplat.runtime.monitoring import monitor, profile
+from mlplat.runtime.monitoring import monitor, profile, source
 from mlplat.runtime.monitoring.monitor import Asked
 from mlplat.runtime.result import VARIABLE
 from mlplat.runtime.split import Window
 from mlplat.runtime.steps import preparation, training
 from mlplat.runtime.steps.preparation import Options
 from mlplat.runtime.steps.training import Trained
+from mlplat.serving import ship
 from mlplat.serving.columns import Schema
 from mlplat.serving.model import Model, load
 from mlplat.serving.parts import Parts, Privacy
@@ -110,9 +114,32 @@ def test_a_steady_stream_is_quiet_and_is_written_down(
     verdict = json.loads(tags["mlplat.verdict"])
     assert verdict["alarms"] == []
     assert verdict["time"] == "2013-07-15T00:00:00+00:00"
+    assert verdict["ripe_until"] == document["performance"]["end"] > "2013-07"
+    too_few = {**document["performance"], "measures": {}}
+    for performed in (None, too_few):
+        assert monitor.verdict({**document, "performance": performed})["ripe_until"] is None
     assert [set(window) for window in verdict["windows"]] == [{"start", "end", "rows", "violated", "columns"}] * 4
     kept = {each.path for each in registry.client().list_artifacts(run.info.run_id, "monitoring")}
     assert kept == {f"monitoring/{monitor.REPORT}", f"monitoring/{monitor.PAGE}"}
+
+
+def test_the_share_of_answers_that_were_left_to_a_person_is_reported_and_no_alarm(
+    spec: ProjectSpec, rows: pd.DataFrame, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load
+
+    def abstaining(*given: Any, **more: Any) -> Model:
+        model = whole(*given, **more)
+        return replace(model, contract=model.contract.model_copy(update={"abstain": Band(low=0.3, high=0.6)}))
+
+    monkeypatch.setattr(monitor, "load", abstaining)
+    assert monitor.monitor(spec, JULY, lambda: rows, make).status == "quiet"
+    shares = [window["abstained"] for window in reported(out)["windows"]]
+    model = abstaining(registry.champion(NAME, out / "champion").folder)  # type: ignore[union-attr]
+    first = rows[(rows["at"] >= "2013-06-03") & (rows["at"] < "2013-06-10")]
+    scores = model.score(first)
+    assert shares[0] == pytest.approx(((scores >= 0.3) & (scores < 0.6)).mean(), abs=1e-6)
+    assert "left to a person" in (out / monitor.PAGE).read_text()
 
 
 def test_a_change_is_an_alarm_that_names_its_column_in_verdict_and_page(
@@ -210,6 +237,33 @@ def test_the_log_of_the_version_that_serves_is_looked_at_and_finds_its_labels(
     assert document["performance"]["coverage"] == 1
     ours = np.asarray(document["performance"]["measures"]["auc"]["value"])
     assert ours > 0.6
+
+
+def test_a_log_in_a_bucket_is_looked_at_where_the_platform_says_it_is(
+    spec: ProjectSpec,
+    rows: pd.DataFrame,
+    registered: tuple[str, Trained, str],
+    model: Model,
+    out: Path,
+    object_store: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step on a cluster knows no platform of this computer, and ships parts of several servers beside each other."""
+    objects = boto3.client("s3")
+    objects.create_bucket(Bucket="data-of-tests")
+    served = rows[(rows["at"] >= "2013-06-03") & (rows["at"] < "2013-07-15")]
+    for pod in (0, 1):
+        log(tmp_path / f"pod-{pod}", model, served.iloc[pod::2], registered[2])
+        options = ship.Options(
+            tmp_path / f"pod-{pod}" / f"r{registered[2]}", "data-of-tests", f"team/predictions/{NAME.id}/r1"
+        )
+        assert ship.send(options, objects)
+    monkeypatch.setenv("MLPLAT_CONFIG_DIR", str(tmp_path / "no-connections"))
+    monkeypatch.setenv(source.PREDICTIONS, "s3://data-of-tests/team/predictions")
+    result = monitor.monitor(spec, Asked("2013-07-15"), lambda: rows, make)
+    assert "of the prediction log of version" in result.message
+    assert reported(out)["rows"] == len(served)
 
 
 def test_a_log_that_ended_is_an_alarm_of_freshness(

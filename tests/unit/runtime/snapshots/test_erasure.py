@@ -39,13 +39,12 @@ def part(path: Path, **columns: Any) -> None:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Return prediction logs of this project and of another one, plain and hashed."""
+    """Return prediction logs of this project and of another one, whose name begins so, plain and hashed."""
     hashed = [parts.hash_text("who", text, KEY) for text in ("7", "8")]
     part(tmp_path / "log/tests.late/a/1.parquet", input_who=[7, 8, None])
     part(tmp_path / "log/tests.late/a/2.parquet", input_who=[7])
     part(tmp_path / "log/tests.late/b/3.parquet", hash_who=hashed)
-    part(tmp_path / "log/others.late/a/4.parquet", input_who=[7])
-    (tmp_path / "log.key").write_bytes(KEY)
+    part(tmp_path / "log/tests-eu.late/a/4.parquet", input_who=[7])
     return tmp_path / "log"
 
 
@@ -58,7 +57,7 @@ def everywhere(tmp_path: Path, place: Place, log: Path, keep: Keep, rows: pd.Dat
     fetched = tmp_path / ".mlplat/fetched/source/1.parquet"
     fetched.parent.mkdir(parents=True)
     rows.to_parquet(fetched)
-    return holders.of(tmp_path, "tests", log=log, log_key=tmp_path / "log.key")
+    return holders.of(tmp_path, "tests", log=str(log), log_key=KEY)
 
 
 def test_nothing_holds_an_erased_entity_and_all_other_rows_are_as_they_were(
@@ -73,7 +72,7 @@ def test_nothing_holds_an_erased_entity_and_all_other_rows_are_as_they_were(
         pd.testing.assert_frame_equal(after, wanted, check_dtype=False)
     assert parquet.read_table(log / "tests.late/a/1.parquet").to_pylist()[0] == {"row": 1, "input_who": 8.0}
     assert parquet.read_table(log / "tests.late/b/3.parquet")["row"].to_pylist() == [1]
-    assert parquet.read_table(log / "others.late/a/4.parquet")["input_who"].to_pylist() == [7], "of another project"
+    assert parquet.read_table(log / "tests-eu.late/a/4.parquet")["input_who"].to_pylist() == [7], "of another project"
     assert not (log / "tests.late/a/2.parquet").exists(), "a part that nothing is left of"
     metadata = parquet.read_schema(log / "tests.late/a/1.parquet").metadata
     assert parts.METADATA in metadata, "the log is still read by its version"
@@ -174,3 +173,21 @@ def test_a_source_that_gives_the_rows_again_gives_them_in_vain(place: Place, row
     assert sorted(stones.without(rows)["who"].unique()) == [0, 1, 2, 3, 4, 5, 6, 8, 9]
     assert 7 not in stones.without(rows.astype({"who": float}))["who"].tolist(), "7.0 is 7"
     assert "7" not in stones.without(rows.astype({"who": str}))["who"].tolist()
+
+
+def test_a_log_in_a_bucket_is_rid_of_an_entity_as_one_here_is(
+    tmp_path: Path, place: Place, log: Path, in_bucket: str
+) -> None:
+    bucket = Place(f"{in_bucket}/predictions")
+    for path in sorted(log.rglob("*.parquet")):
+        bucket.write(str(path.relative_to(log)), path.read_bytes())
+    found = holders.of(tmp_path, "tests", log=bucket.address, log_key=KEY)
+    assert {held.item: held.rows for held in erasure.plan(found, "who", "7")} == {
+        "tests.late/a/1.parquet": 1, "tests.late/a/2.parquet": 1, "tests.late/b/3.parquet": 1,
+    }  # fmt: skip
+    made = erase(found, Place.of(tmp_path))
+    assert made.ended is not None
+    assert erasure.plan(found, "who", "7") == []
+    left = ["tests-eu.late/a/4.parquet", "tests.late/a/1.parquet", "tests.late/b/3.parquet"]
+    assert bucket.names("") == left, "another project keeps its own"
+    assert parts.read(f"{in_bucket}/predictions/tests.late").num_rows == 3

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from mlplat.runtime import sources, table
+from mlplat.errors import RefusedError
+from mlplat.runtime import registry, sources, table
 from mlplat.runtime.snapshots import erasure, holders, keeping
 from mlplat.runtime.snapshots.place import Place
 from mlplat.runtime.snapshots.store import Snapshots, unpack
 from mlplat.runtime.snapshots.tombstones import Tombstones
 from mlplat.runtime.split import Window
-from mlplat.runtime.steps import preparation
+from mlplat.runtime.steps import ending, preparation
 from mlplat.runtime.steps.preparation import Options, Prepared
+from mlplat.runtime.steps.training import Trained
 from mlplat.spec.project import ProjectSpec, override
 
 SCHEMA = pa.DataFrameSchema({"wind": pa.Column(float, pa.Check.ge(-20), nullable=True)})
@@ -81,10 +84,59 @@ def test_reading_the_same_source_again_keeps_nothing_new(spec: ProjectSpec, proj
     assert Place.of(project).names("") == before
 
 
-def test_a_project_that_keeps_no_rows_has_the_record_only(spec: ProjectSpec, project: Path) -> None:
-    made = begin(override(spec, {"data.keep_snapshots": 0}), project)
+def test_a_project_that_keeps_no_rows_has_them_until_the_run_is_over(
+    spec: ProjectSpec, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = override(spec, {"data.keep_snapshots": 0})
+    made = begin(spec, project)
     store = Snapshots(Place.of(project))
-    assert not store.has_rows(store.find(made.data_hash))
+    kept = store.find(made.data_hash)
+    assert store.has_rows(kept), "its other steps read them"
+    monkeypatch.setattr(registry, "is_connected", lambda: False)
+    report = {"passed": True, "rules": [], "metrics": {}}
+    ending.finish(spec, Options(WINDOW), made, Trained(b"", "sha256:0", None), report, project=project)
+    assert not store.has_rows(kept)
+
+
+@pytest.fixture
+def secret(project: Path) -> bytes:
+    """Return a text of one person that the source holds."""
+    frame = pd.read_csv(project / "rows.csv")
+    frame.assign(who=frame["who"].map(lambda number: f"person-{number}")).to_csv(project / "rows.csv", index=False)
+    return b"person-9"
+
+
+def test_what_steps_hand_on_holds_no_row_and_gives_all_of_them_again(
+    spec: ProjectSpec, project: Path, secret: bytes
+) -> None:
+    """Metaflow keeps every artifact for good, in a store that no erasure looks into."""
+    spec = override(spec, {"gate.slices": ["who"]})
+    made = begin(spec, project)
+    assert "person-9" in set(made.named["who"])
+    handed_on = pickle.dumps(made)
+    assert secret not in handed_on
+    there = pickle.loads(handed_on)  # noqa: S301 - of this test
+    assert vars(there).keys() == vars(made).keys()
+    pd.testing.assert_frame_equal(there.features, made.features)
+    pd.testing.assert_frame_equal(there.named, made.named)
+    assert made.asked is not None
+    assert there.asked is not None
+    pd.testing.assert_series_equal(there.asked, made.asked)
+    np.testing.assert_array_equal(there.labels, made.labels)
+    np.testing.assert_array_equal(there.blocks, made.blocks)
+    assert len(handed_on) < made.features.memory_usage(index=False).sum() * 3, "rows are told by their places"
+
+
+def test_a_run_whose_rows_are_erased_meanwhile_ends_and_says_so(
+    spec: ProjectSpec, project: Path, secret: bytes
+) -> None:
+    handed_on = pickle.dumps(begin(spec, project))
+    found = holders.of(project, "tests", log=None, log_key=None)
+    now = pd.Timestamp("2020-01-01", tz="UTC").to_pydatetime()
+    erasure.erase(found, Tombstones(Place.of(project)), "who", secret.decode(), reason="asked", now=now, versions=[])
+    with pytest.raises(RefusedError, match="kept no longer") as caught:
+        pickle.loads(handed_on)  # noqa: S301 - of this test
+    assert "what is left is snapshot" in (caught.value.hint or "")
 
 
 def test_rows_that_were_set_aside_take_the_place_of_those_before(spec: ProjectSpec, project: Path) -> None:

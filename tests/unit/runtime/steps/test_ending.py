@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -16,16 +17,17 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from mlplat.bundle import digest
+from mlplat import contracts
+from mlplat.bundle import Contract, digest
 from mlplat.errors import RefusedError
 from mlplat.labels import Name
-from mlplat.runtime import bundles, promotion, registry
+from mlplat.runtime import bundles, online, promotion, registry
 from mlplat.runtime.promotion import BUNDLE, KEPT, ORIGIN, TOLD, Arrived
 from mlplat.runtime.split import Window
 from mlplat.runtime.steps import ending, judgement, preparation, training
 from mlplat.runtime.steps.preparation import Options, Prepared
 from mlplat.runtime.steps.training import Trained
-from mlplat.spec.project import ProjectSpec
+from mlplat.spec.project import ProjectSpec, override
 
 MakeSpec = Callable[..., ProjectSpec]
 NAME = Name("tests", "late")
@@ -55,7 +57,12 @@ def prepared(spec: ProjectSpec, rows: pd.DataFrame) -> Prepared:
 
 @pytest.fixture(scope="module")
 def trained(spec: ProjectSpec, prepared: Prepared) -> Trained:
-    return training.train(spec, prepared, make)
+    weather = {"columns": ["wind"], "online": {"keys": ["carrier"], "ttl_minutes": 60}}
+    looking = override(spec, {"data.features": {"weather": weather}})
+    keyed = dataclasses.replace(prepared, keys=bundles.columns_of(prepared.features[["carrier"]]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(contracts.FEATURES, "http://127.0.0.1:1")
+        return training.train(looking, keyed, make)
 
 
 Connect = Callable[[str], MlflowClient]
@@ -98,15 +105,24 @@ def test_a_version_has_its_explanations_pictures_and_card(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = stores("dev")
-    monkeypatch.setenv(ending.REASON, "drift of `wind`")
-    monkeypatch.setenv(registry.COMMIT, "c0ffee")
+    monkeypatch.setenv(contracts.REASON, "drift of `wind`")
+    monkeypatch.setenv(contracts.COMMIT, "c0ffee")
     (tmp_path / "card.md").write_text("Ask *the team*.")
+    told: list[str] = []
+
+    def define(contract: Contract) -> None:
+        # Whoever is told of a version can look up what it asks for.
+        assert not client.search_registered_models()
+        told.extend([contract.features, *(each.group for each in contract.lookups)])
+
+    monkeypatch.setattr(online, "define", define)
     result = finished(spec, prepared, trained, tmp_path)
     assert result.status == "registered"
     kept = artifacts(client, result.run_id)
     assert {"explanations.json", "card/card.md", "card/card.html", "plots/roc.svg", "plots/importance.svg"} <= kept
     tags = client.get_model_version(NAME.id, result.version).tags
     assert (tags["mlplat.reason"], tags["mlplat.commit"]) == ("drift of `wind`", "c0ffee")
+    assert told == [tags["mlplat.features"], "weather"]
     here = Path(client.download_artifacts(result.run_id, "", str(tmp_path)))
     explained = json.loads((here / "explanations.json").read_text())
     assert explained["digest"] == trained.digest
