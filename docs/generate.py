@@ -22,6 +22,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 import aws  # noqa: E402 - beside this file
 import curves  # noqa: E402 - likewise
 import drift  # noqa: E402 - likewise
+import mutation  # noqa: E402 - likewise
 import watching  # noqa: E402 - likewise
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +43,7 @@ def pages() -> dict[str, str]:
         **watching.pages(),
         **curves.pages(),
         **drift.pages(),
+        **mutation.pages(),
     }
 
 

@@ -10,6 +10,8 @@ Series = Mapping[str, str]
 ENDPOINT = 'endpoint="flights/late", in_namespace="flights"'
 PHASE = 'mlplat_endpoint_phase{endpoint="http", exported_endpoint="flights/late", job="controller", phase="%s"}'
 ALARM = 'mlplat_endpoint_alarm{endpoint="http", exported_endpoint="flights/late", job="controller", kind="%s"}'
+RETRAINED = 'mlplat_endpoint_retraining_failed{endpoint="http", exported_endpoint="flights/late", job="controller"}'
+SCHEDULED = 'mlplat_schedule_failed{project="flights", flow="%s", job="controller"}'
 SERVER = 'endpoint="flights/late", revision="r3", namespace="flights", pod="late-r3-0"'
 POD = 'namespace="flights", pod="train-0"'
 CLAIM = 'namespace="mlplat", persistentvolumeclaim="data-database-0"'
@@ -102,6 +104,20 @@ ENDPOINTS = [
         {ALARM % "drift": "0x60"},
     ),
     Case(
+        "RetrainingFailed",
+        {"endpoint": "flights/late"},
+        "flights/late: the newest retraining failed, or could not be begun",
+        {RETRAINED: "1x60"},
+        {RETRAINED: "0x60"},
+    ),
+    Case(
+        "ScheduledRunFailed",
+        {"project": "flights", "flow": "monitor"},
+        "flights: the newest scheduled run of monitor failed",
+        {SCHEDULED % "monitor": "1x60", SCHEDULED % "train": "0x60"},
+        {SCHEDULED % "monitor": "0x60"},
+    ),
+    Case(
         "DeployFailed",
         {"endpoint": "flights/late", "phase": "refused"},
         "flights/late: the deployed version is refused",
@@ -123,6 +139,22 @@ ENDPOINTS = [
         {
             f'mlplat_prediction_log_rows_total{{outcome="dropped", {SERVER}}}': "7x60",
             f'mlplat_prediction_log_rows_total{{outcome="written", {SERVER}}}': "0+10x60",
+        },
+    ),
+    Case(
+        "FeaturesUnknown",
+        {"endpoint": "flights/late", "revision": "r3", "group": "airport"},
+        "flights/late r3: 75% of the rows are answered without `airport`",
+        {
+            f'mlplat_lookups_total{{group="airport", outcome="stale", {SERVER}}}': "0+60x60",
+            f'mlplat_lookups_total{{group="airport", outcome="absent", {SERVER}}}': "0+30x60",
+            f'mlplat_lookups_total{{group="airport", outcome="found", {SERVER}}}': "0+30x60",
+        },
+        {
+            # Some keys are not known to anybody; of another group everything is found.
+            f'mlplat_lookups_total{{group="airport", outcome="absent", {SERVER}}}': "0+30x60",
+            f'mlplat_lookups_total{{group="airport", outcome="found", {SERVER}}}': "0+60x60",
+            f'mlplat_lookups_total{{group="airframe", outcome="found", {SERVER}}}': "0+60x60",
         },
     ),
     Case(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlplat.bundle import BundleError, Column, Contract, digest, read_contract
+from mlplat.bundle import BundleError, Column, Contract, LookUp, digest, parse_contract, read_contract
 
 
 def contract() -> Contract:
@@ -62,3 +62,13 @@ def test_a_contract_that_does_not_hold_is_refused(folder: Path, text: str, said:
 def test_a_missing_contract_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="missing"):
         read_contract(tmp_path)
+
+
+def test_a_contract_names_look_ups_only_where_it_has_some() -> None:
+    """A server of before reads bundles without them, and one of those written anew keeps its digest."""
+    assert {"features", "lookups"}.isdisjoint(contract().model_dump())
+    key = Column(name="origin", type="string")
+    look_up = LookUp(group="airport", keys=(key,), columns=("a",), ttl_seconds=60)
+    made = contract().model_copy(update={"features": "m_0a1b2c3d", "lookups": (look_up,)})
+    assert parse_contract(made.model_dump_json().encode(), "here") == made
+    assert made.requested == {"origin": key}

@@ -46,3 +46,10 @@ def test_namespaces_are_written_where_there_are_some_and_older_documents_are_rea
     placed = replace(MADE, stack="staging", target="kubernetes", namespaces={"flights": "aviation"})
     placed.write()
     assert Connection.read("mlplat", "staging") == placed
+
+
+def test_a_connection_without_a_feature_server_is_as_older_versions_read_it() -> None:
+    assert "features" not in MADE.document()
+    served = replace(MADE, features="http://127.0.0.1:6566")
+    served.write()
+    assert Connection.read("mlplat", "local") == served

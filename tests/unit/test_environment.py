@@ -295,7 +295,7 @@ def test_a_service_s_folder_changes_with_its_requirements(bench: Bench, monkeypa
     assert first != second
 
 
-@pytest.mark.parametrize("name", ["gateway", "platform", "serving", "tracking"])
+@pytest.mark.parametrize("name", ["features", "gateway", "platform", "serving", "tracking"])
 def test_every_service_s_requirements_are_there_and_hashed(name: str) -> None:
     text = (environment.REQUIREMENTS / f"{name}.txt").read_text()
     assert text.count("==") <= text.count("--hash=sha256:")

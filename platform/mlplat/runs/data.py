@@ -17,13 +17,23 @@ from mlplat.runs.catalogue import Catalogue
 MODULE = "mlplat.runtime.snapshots"
 
 
-def ask(project: Path, python: Path, request: Mapping[str, Any], *, at: str | None = None) -> Any:
-    """Return the answer to one request; `at` is the platform's clock. Raises `MlplatError` with what was refused."""
+def ask(
+    project: Path,
+    python: Path,
+    request: Mapping[str, Any],
+    *,
+    at: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Any:
+    """Return the answer to one request. Raises `MlplatError` with what was refused.
+
+    `at` is the platform's clock; `variables` say where the project's data are, if not in its folder.
+    """
     timed = {clock.VARIABLE: at} if at else {}
     done = subprocess.run(
         [str(python), "-m", MODULE],
         cwd=project,
-        env={**environment.inherited(), **timed},
+        env={**environment.inherited(), **timed, **(variables or {})},
         input=json.dumps(dict(request)),
         stdout=subprocess.PIPE,
         text=True,

@@ -13,7 +13,6 @@ NAMES = ("local", "kubernetes", "aws")
 _ON_CLUSTERS = {
     "history of a deleted endpoint": "it is in the endpoint's resource and goes with it; the cluster keeps its own"
     " events for a while",
-    "log of predictions": "what a pod writes goes with the pod, and nothing takes it anywhere yet",
 }
 LESS: Mapping[str, Mapping[str, str]] = {
     "local": {},

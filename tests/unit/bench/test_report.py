@@ -11,7 +11,7 @@ import pytest
 from bench import report
 from bench.load import Load
 from bench.machine import Machine
-from bench.results import Cell, Duel, Footprint, Growth, Reference, Results, Timed
+from bench.results import Cell, Duel, Footprint, Grown, Growth, Reference, Results, Timed
 from bench.servers import MLSERVER_SKLEARN, ONNX
 from bench.targets import GATEWAY, MODEL
 
@@ -43,6 +43,7 @@ def results() -> Results:
         gateway=[duel(ONNX, FAST, 1), duel(ONNX + GATEWAY, SLOW, 1), duel(MLSERVER_SKLEARN, SLOW, 1)],
         timed=[Timed("help", (0.1, 0.09, 0.11))],
         growth=[Growth(1, 600 * 2**20, 2.5, 4.0, 0.02, 0.6)],
+        sizes=[Grown(0.1, "training", 100, 2.0, 2**28), Grown(1, "training", 1000, 9.0, 2**29)],
     )
 
 
@@ -51,13 +52,18 @@ def test_every_table_has_as_many_cells_as_heads(results: Results) -> None:
     blocks = re.findall(r"(?:^\|.*\n)+", report.page(results, ABOUT), re.MULTILINE)
     assert sum(block.count("\n") for block in blocks) == len(lines)
     assert all(len({line.count(" | ") for line in block.splitlines()}) == 1 for block in blocks)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
 
 
 def test_a_ratio_stands_beside_the_server_that_it_is_of(results: Results) -> None:
     page = report.page(results, ABOUT)
     assert "| cancer | mlplat ONNX OIP | 8,000 | 0.80 | 2.50 | 8.0 × |" in page
     assert "mlplat ONNX OIP +5.20 ms" in page
+
+
+def test_a_larger_size_stands_beside_the_one_before_it(results: Results) -> None:
+    page = report.page(results, ABOUT)
+    assert "| training | 0.1 | 100 | 2.00 |  | 256 |  |\n| training | 1 | 1,000 | 9.00 | 4.5 × | 512 | 2.0 × |" in page
 
 
 def test_what_failed_is_said_and_has_no_figure(results: Results) -> None:

@@ -76,11 +76,12 @@ class World:
         """Put a version into the registry, with a passed gate report unless told otherwise."""
         digest = behaviour.pop("digest", f"sha256:{number}")
         report = behaviour.pop("report", GateReport(digest, True, ()))
+        columns = behaviour.pop("columns", (Column(name="distance", type="double"),))
         self.versions[number] = Behaviour(digest=digest, report=report, **behaviour)
         folder = self.folder / number
         folder.mkdir(parents=True)
         contract = Contract(
-            project="flights", model="late", task="binary", columns=(Column(name="distance", type="double"),),
+            project="flights", model="late", task="binary", columns=columns,
             classes=(False, True), threshold=0.5, examples=(Example(row={"distance": 1.0}, prediction=0.25),),
         )  # fmt: skip
         (folder / "mlplat.json").write_text(contract.model_dump_json())

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from mlplat.controller.confidence import quantile_interval, share_interval
+from mlplat.controller.confidence import RARE, TAIL, Prior, evidence, quantile_interval, share_interval
 from mlplat.controller.decision import decide
 from mlplat.controller.window import Window
 from mlplat.spec.rollout import RolloutPolicy
@@ -71,6 +73,37 @@ def test_a_share_lies_in_its_interval_which_narrows_with_requests(hits: int, tri
     assert 0 <= low <= hits / trials <= high <= 1
     more = share_interval(hits * 10, trials * 10, 0.01)
     assert low <= more[0] <= more[1] <= high
+
+
+@pytest.mark.parametrize("prior", [RARE, TAIL])
+@pytest.mark.parametrize(("share", "hits", "trials"), [(0.2, 3, 40), (0.05, 0, 30), (0.6, 12, 12), (0.01, 7, 90)])
+def test_evidence_is_the_mean_likelihood_over_that_of_the_share(
+    share: float, hits: int, trials: int, prior: Prior
+) -> None:
+    from scipy import integrate, special, stats
+
+    mixed = stats.beta(*prior)
+
+    def ratio(root: float) -> float:
+        other = root**2  # the density has a pole at zero, which a square takes away
+        terms = special.xlogy(hits, other / share) + special.xlog1py(trials - hits, -other)
+        return float(mixed.pdf(other) * math.exp(terms - (trials - hits) * math.log1p(-share)) * 2 * root)
+
+    mean, _ = integrate.quad(ratio, 0, 1, limit=200)
+    assert evidence(share, hits, trials, prior) == pytest.approx(math.log(mean), abs=1e-6)
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(1, 20), (3, 1000), (500, 1000), (15, 20)])
+def test_a_bound_is_where_the_evidence_becomes_too_much(hits: int, trials: int) -> None:
+    low, high = share_interval(hits, trials, 0.01)
+    assert 0 < low < hits / trials < high < 1
+    for bound in (low, high):
+        assert evidence(bound, hits, trials, RARE) == pytest.approx(-math.log(0.01), abs=1e-3)
+
+
+def test_a_bound_that_no_number_lies_beyond_is_the_end() -> None:
+    # The mixture expects few errors: of one miss in a million its bound is closer to 1 than numbers are.
+    assert share_interval(999_999, 1_000_000, 0.01)[1] == 1.0
 
 
 def test_nothing_seen_bounds_nothing() -> None:

@@ -145,6 +145,21 @@ def test_a_revisions_private_columns_reach_its_server(actuator: LocalActuator, t
     assert hash_key(actuator._state).read_bytes() == before
 
 
+def test_a_server_is_told_where_its_project_s_features_are(
+    actuator: LocalActuator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = Revision(
+        number=1, model="late-flights/late", version="1", digest="sha256:0", source="", port=1, state="starting",
+        since=0.0, created=datetime.now(UTC), folder=str(tmp_path),
+    )  # fmt: skip
+    endpoint = Name("late-flights", "late")
+    assert "--features" not in actuator._program(endpoint, "a", revision).argv
+    known = actuator._settings().model_copy(update={"features": "http://127.0.0.1:6566"})
+    monkeypatch.setattr(actuator, "_settings", lambda: known)
+    arguments = actuator._program(endpoint, "a", revision).argv
+    assert arguments[arguments.index("--features") + 1] == "http://127.0.0.1:6566/late_flights"
+
+
 def test_a_revision_without_private_columns_needs_no_key(actuator: LocalActuator, tmp_path: Path) -> None:
     revision = Revision(
         number=1, model="flights/late", version="1", digest="sha256:0", source="", port=1, state="starting",

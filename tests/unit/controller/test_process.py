@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from mlplat.controller.document import Event
 from mlplat.controller.loop import LiveSettings
 from mlplat.controller.metrics import Metrics, application
 from mlplat.controller.store import SqliteStore
+from mlplat.controller.unattended import Published, published_file
 from mlplat.errors import StateError
 from mlplat.labels import Name
+from mlplat.spec.pipelines import ScheduleSpec
 from mlplat.spec.rollout import RolloutPolicy
+from receiver import receiving
 
 LATE = Name("flights", "late")
 DEADLINE = 30.0
@@ -88,6 +92,43 @@ def test_the_process_tells_of_its_life_and_ends_when_asked(
     assert process.returncode == 0
     assert "flights/late: the gateway does not answer" in log
     assert "the controller ends" in log
+
+
+def test_a_schedule_that_cannot_be_kept_is_told_to_whoever_listens(
+    controller: tuple[subprocess.Popen[str], str, Path], tmp_path: Path
+) -> None:
+    process, url, path = controller
+    published = Published(
+        id="1", folder="", python="", paths=(), commit="", flows=(), platform="mlplat", stack="local",
+        schedules={"monitor": ScheduleSpec(cron=["0 * * * *"])},
+    )  # fmt: skip
+    place = published_file(tmp_path, "flights")
+    place.parent.mkdir()
+    place.write_text(published.model_dump_json())
+    metric = 'mlplat_schedule_failed{flow="monitor",project="flights"}'
+    until(lambda: f"{metric} 0.0" in httpx.get(f"{url}/metrics", trust_env=False).text)
+    with receiving() as receiver:
+        secret = tmp_path / "webhook"
+        secret.write_text(f"http://127.0.0.1:{receiver.port}/T0PSECRET")
+        secret.chmod(0o600)
+        # Two hours ahead: a time has come, and another has passed.
+        ahead, now = (datetime.now(UTC) + timedelta(hours=hours) for hours in (2, 0))
+        write(
+            path, port=int(url.rpartition(":")[2]), webhook=str(secret), clock=f"{ahead.isoformat()}={now.isoformat()}"
+        )
+        until(lambda: bool(receiver.taken))
+    assert f"{metric} 1.0" in httpx.get(f"{url}/metrics", trust_env=False).text
+    (alert,) = receiver.taken[0][2]["alerts"]
+    assert alert["labels"]["alertname"] == "ScheduledRunFailed"
+    assert "has published no flow `monitor`" in alert["annotations"]["message"]
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=DEADLINE)
+    assert "1 time before that passed without a run" in log
+    assert log.count('"state": "firing"') == 1
+    kept = b"".join(each.read_bytes() for each in tmp_path.glob("endpoints.db*"))
+    assert b"ScheduledRunFailed" in kept
+    assert "T0PSECRET" not in log
+    assert b"T0PSECRET" not in kept
 
 
 def health(url: str) -> str:

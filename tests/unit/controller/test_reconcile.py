@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mlplat.bundle import Column
 from mlplat.controller import wishes
 from mlplat.controller.document import Endpoint, EndpointSpec, Force
 from mlplat.controller.reconcile import Reconciler
@@ -154,6 +155,17 @@ def test_a_version_is_refused_unless_the_gate_let_exactly_its_bundle_pass(
     endpoint = serving.settle()
     assert (endpoint.status.phase, champion(endpoint)) == ("refused", "1")
     assert reason in endpoint.status.message
+
+
+def test_versions_that_take_other_requests_share_no_traffic(serving: Controlled) -> None:
+    columns = (Column(name="distance", type="double"), Column(name="delay", type="double"))
+    serving.world.register("3", columns=columns)
+    serving.wish(deploy("3"))
+    endpoint = serving.settle()
+    assert (endpoint.status.phase, champion(endpoint)) == ("failed", "1")
+    assert "takes other requests than what serves: `delay` has to be in a request" in endpoint.status.message
+    serving.wish(deploy("3", strategy="direct"))
+    assert champion(serving.settle()) == "3"
 
 
 def test_a_forced_version_serves_and_the_reason_is_recorded(serving: Controlled) -> None:

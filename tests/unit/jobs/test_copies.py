@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -27,6 +28,10 @@ class Cluster:
         self.written.append(document)
         self.kept[(document["metadata"]["namespace"], document["metadata"]["name"])] = document
         return document
+
+    def create(self, document: dict[str, Any], *, manager: str) -> dict[str, Any]:
+        assert (document["metadata"]["namespace"], document["metadata"]["name"]) not in self.kept
+        return self.apply(document, manager=manager)
 
 
 KEYS = {"type": "Opaque", "data": {"access_key": "YQ==", "secret_key": "Yg=="}}
@@ -66,3 +71,15 @@ def test_wrong_usage_is_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         copies.main(argv)
     assert ended.value.code == 2
+
+
+def test_a_teams_key_is_made_once_and_is_its_own() -> None:
+    cluster = Cluster(mlplat__objects=KEYS)
+    teams = ["flights", "pricing"]
+    done = copies.run(cluster, "mlplat", ["objects"], teams, ["log"])
+    assert done == {f"{team}/{name}": "made" for team in teams for name in ("log", "objects")}
+    keys = [base64.b64decode(cluster.kept[team, "log"]["data"]["key"]) for team in teams]
+    assert [len(key) for key in keys] == [32, 32]
+    assert keys[0] != keys[1]
+    assert set(copies.run(cluster, "mlplat", [], teams, ["log"]).values()) == {"unchanged"}
+    assert keys == [base64.b64decode(cluster.kept[team, "log"]["data"]["key"]) for team in teams]

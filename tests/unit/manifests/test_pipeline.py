@@ -110,6 +110,7 @@ def test_addresses_of_the_computer_that_compiled_reach_no_pod() -> None:
     assert "127.0.0.1" not in json.dumps(placed())
     assert "PLACEHOLDER" not in json.dumps(placed())
     assert {"name": "METAFLOW_FLOW_NAME", "value": "TrainFlow"} in env
+    assert [each["value"] for each in env if each["name"] == "MLPLAT_COMMIT"] == ["1" * 40]
 
 
 def test_a_secret_is_referred_to_and_never_written() -> None:
@@ -170,6 +171,7 @@ def test_a_schedule_is_what_argo_4_runs() -> None:
     assert "schedule" not in document["spec"]
     assert document["spec"]["concurrencyPolicy"] == "Forbid"
     assert document["spec"]["workflowSpec"]["workflowTemplateRef"]["name"] == placed()["metadata"]["name"]
+    assert document["spec"]["workflowSpec"]["podMetadata"]["annotations"] == {"mlplat/reason": "schedule"}
     assert crds.problems(document) == []
 
 
@@ -178,6 +180,7 @@ def test_a_run_is_known_by_its_wish_and_carries_its_reason() -> None:
     document = pipeline.run("shop", "train", parameters={"until": "2024-05-20", "sample": 0}, **wish)
     assert document["metadata"]["name"] == "shop-train-drift-7"
     assert document["metadata"]["annotations"]["mlplat/reason"] == "three of four windows drifted"
+    assert document["spec"]["podMetadata"] == {"annotations": {"mlplat/reason": "three of four windows drifted"}}
     assert document["spec"]["arguments"]["parameters"] == [
         {"name": "sample", "value": "0"},
         {"name": "until", "value": '"2024-05-20"'},

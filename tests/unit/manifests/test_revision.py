@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,8 @@ import crds
 from mlplat.errors import RefusedError
 from mlplat.labels import Name
 from mlplat.manifests import rbac, revision
-from mlplat.manifests.revision import Bucket, Server
+from mlplat.manifests.revision import Bucket, Log, Server
+from mlplat.spec.privacy import LoggedColumns
 from mlplat.spec.scale import ScaleSpec
 
 SERVER = Server(
@@ -77,6 +79,59 @@ def test_keys_of_the_object_store_come_by_reference_alone() -> None:
     ]
 
 
+def logged(**columns: tuple[str, ...]) -> dict[str, Any]:
+    """Return the pod of a server that keeps a log of these columns."""
+    server = replace(SERVER, log=Log("data", 5000, 60.0, LoggedColumns(**columns)))
+    pod: dict[str, Any] = deployment(server)["spec"]["template"]["spec"]  # type: ignore[index]
+    return pod
+
+
+def test_a_log_is_shipped_from_beside_the_server_until_after_its_end() -> None:
+    pod = logged()
+    fetch, ship = pod["initContainers"]
+    (server,) = pod["containers"]
+    assert (fetch["name"], ship["name"], ship["restartPolicy"]) == ("fetch", "ship", "Always")
+    assert ship["command"][2:] == [
+        "mlplat.serving.ship", "--folder", "/predictions", "--bucket", "data", "--prefix",
+        "team-a/predictions/flights.late/r3", "--stop-seconds", "14",
+    ]  # fmt: skip
+    told = server["command"]
+    assert told[told.index("--log-dir") + 1] == "/predictions"
+    assert "--log-shipped" in told
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "scratch-predictions"]
+    waiting = int(told[told.index("--log-keep-bytes") + 1])
+    assert 2 * waiting <= 2**30 == int(volume["emptyDir"]["sizeLimit"].removesuffix("Gi")) * 2**30
+    plain = deployment(SERVER)["spec"]["template"]["spec"]  # type: ignore[index]
+    assert pod["terminationGracePeriodSeconds"] == plain["terminationGracePeriodSeconds"] + 15
+    assert ship["securityContext"] == server["securityContext"]
+    assert {each["mountPath"] for each in ship["volumeMounts"]} == {"/tmp", "/predictions"}  # noqa: S108 - in the pod
+    assert {each["name"] for each in ship["env"]} == {"AWS_DEFAULT_REGION"}, "by the role of the servers' account"
+
+
+def test_a_server_without_a_log_has_nobody_beside_it() -> None:
+    pod = deployment(SERVER)["spec"]["template"]["spec"]  # type: ignore[index]
+    assert [each["name"] for each in pod["initContainers"]] == ["fetch"]
+    assert "--log-dir" not in pod["containers"][0]["command"]
+
+
+def test_the_key_of_hashes_is_read_by_the_server_alone_and_only_where_something_is_hashed() -> None:
+    assert not [each for each in logged(exclude=("name",))["volumes"] if "secret" in each]
+    pod = logged(hash=("tail",), exclude=("name",))
+    assert pod["volumes"][-1]["secret"]["secretName"] == "prediction-log"
+    having = [each["name"] for each in [*pod["containers"], *pod["initContainers"]]
+              if "/keys" in {mount["mountPath"] for mount in each["volumeMounts"]}]  # fmt: skip
+    assert having == ["serving"]
+    told = pod["containers"][0]["command"]
+    assert {"--log-hash=tail", "--log-exclude=name"} <= set(told)
+    assert told[told.index("--log-key") + 1] == "/keys/key"
+
+
+def test_servers_are_as_many_as_their_own_work_asks_for() -> None:
+    (metric,) = revision.documents(SERVER)[-1]["spec"]["metrics"]
+    (main,) = deployment(SERVER)["spec"]["template"]["spec"]["containers"]  # type: ignore[index]
+    assert metric["containerResource"]["container"] == main["name"]
+
+
 def test_an_image_that_could_change_is_refused_in_production() -> None:
     with pytest.raises(RefusedError, match="without a digest"):
         revision.documents(replace(SERVER, image="registry.example.com/serving:1"))
@@ -108,3 +163,20 @@ def test_the_controller_reads_no_secrets_and_makes_no_rights() -> None:
     assert touched.isdisjoint({"secrets", "roles", "rolebindings", "serviceaccounts", "*", "pods/exec", "nodes"})
     assert all("*" not in rule["verbs"] and "*" not in rule["apiGroups"] for rule in rules)
     assert {each["kind"] for each in rbac.documents(["team-a"])} == {"Role", "RoleBinding"}
+
+
+def test_a_server_that_looks_features_up_reaches_their_server_and_no_other_does() -> None:
+    """It is ready without: only what is asked without its features needs them."""
+
+    def egress(server: Server) -> list[object]:
+        policy = next(each for each in revision.documents(server) if each["kind"] == "NetworkPolicy")
+        return [each for each in policy["spec"]["egress"] if "6566" in str(each)]
+
+    looking = replace(SERVER, features="http://online.mlplat.svc:6566/flights")
+    (edge,) = egress(looking)
+    assert "'mlplat/service': 'online'" in str(edge)
+    assert egress(SERVER) == []
+    (container,) = deployment(looking)["spec"]["template"]["spec"]["containers"]  # type: ignore[index]
+    told = container["command"]
+    assert told[told.index("--features") + 1] == looking.features
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
