@@ -10,7 +10,7 @@ comma := ,
 required = $(filter $(1),$(subst $(comma), ,$(MLPLAT_REQUIRE)))
 need = $(if $(required),scripts/tools $(required))
 
-.PHONY: help setup tools demo demo-down test lint types imports docs docs-check curves golden required unit engine cluster node e2e bench e2e-aws lock wheel clean
+.PHONY: help setup tools demo demo-down test lint types imports docs docs-check curves mutate golden required unit engine cluster node e2e bench e2e-aws lock wheel clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ curves: setup ## Simulate how often gate and drift alarms err, into docs/concept
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python docs/curves.py
 	$(BIN)/python docs/drift.py
 
+mutate: setup ## Change what decides, spot by spot; fails where no test notices and nobody has said why (MODULE=… for one)
+	$(BIN)/python scripts/mutate.py $(MODULE)
+
 required: setup ## Make what MLPLAT_REQUIRE names, unless it is there
 	@[ -z "$(MLPLAT_REQUIRE)" ] || scripts/tools $(subst $(comma), ,$(MLPLAT_REQUIRE))
 
@@ -79,7 +82,7 @@ e2e: setup ## Tests with the local platform's real processes
 	@$(call need,postgres prometheus)
 	$(BIN)/pytest -m e2e tests/e2e tests/conformance
 
-bench: setup ## Measure the model server beside others, and the platform, into docs/benchmarks.md (13 min, needs wrk)
+bench: setup ## Measure the model server beside others, and the platform, into docs/benchmarks.md (20 min, needs wrk)
 	$(BIN)/python -m bench
 
 e2e-aws: setup ## A platform's life in a real AWS account, at most 25 USD and 4 hours (E2E=--emulated: in none)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from bench import drift, local, machine, models, preview, report, servers, speed
+from bench import drift, growth, local, machine, models, preview, report, servers, speed
 from bench.load import find_wrk
 from bench.results import Results
 from bench.targets import judge
@@ -25,7 +25,7 @@ QUIET_MLFLOW = {"MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_SUPPRESS_PRINTING_URL
 @click.command()
 @click.option(
     "--only",
-    type=click.Choice(["servers", "platform", "aws", "drift"]),
+    type=click.Choice(["servers", "platform", "aws", "drift", "growth"]),
     help="One part only; the page goes to .cache/bench.",
 )
 @click.option("--quick", is_flag=True, help="A second a figure, for trying; the page goes to .cache/bench.")
@@ -41,12 +41,15 @@ def command(*, only: str | None, quick: bool, demo: bool, check: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="mlplat-bench-") as folder:
         packages = (
             vars(_measure(Path(folder), results, only=only, quick=quick, demo=demo))
-            if only not in ("aws", "drift")
+            if only not in ("aws", "drift", "growth")
             else {}
         )
         if only in (None, "drift"):
             with speed.noted(results, "drift", say):
                 drift.look(results, say)
+        if only in (None, "growth"):
+            with speed.noted(results, "growth with the data", say):
+                growth.look(Path(folder) / "growth", results, say, quick=quick)
         if only in (None, "aws"):
             with speed.noted(results, "the AWS platform", say):
                 preview.look(Path(folder) / "aws", speed.QUICK if quick else speed.Pace(), results, say)

@@ -119,21 +119,27 @@ def flights(folder: Path) -> Sample:
 
     folder.mkdir(parents=True)
     made = project.create("flights", template.find("tabular"), {"data": "flights"}, into=folder, ask=None)
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.flights", str(folder)],
-        env={**inherited(), "PYTHONPATH": os.pathsep.join([str(made.folder / "src"), str(ROOT)])},
-        cwd=made.folder,
-        capture_output=True,
-        text=True,
-        timeout=TRAIN_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise MlplatError(f"the reference project cannot be trained:\n{done.stderr.strip()}")
+    in_project(made.folder, "bench.flights", str(folder), seconds=TRAIN_SECONDS)
     bundles = {
         form: _bundle(load(folder / form), json.loads((folder / f"{form}.json").read_text())) for form in FORMATS
     }
     return _sample("flights", folder, bundles, json.loads((folder / "rows.json").read_text()))
+
+
+def in_project(folder: Path, module: str, *argv: str, seconds: float) -> str:
+    """Run a module beside a project's own package, in its folder; return what it printed. Raises `MlplatError`."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *argv],
+        env={**inherited(), "PYTHONPATH": os.pathsep.join([str(folder / "src"), str(ROOT)])},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    if done.returncode:
+        raise MlplatError(f"`{module}` cannot be run in the reference project:\n{done.stderr.strip()}")
+    return done.stdout
 
 
 def _judged(model: Model, rows: pd.DataFrame, labels: NDArray[Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import Machine
-from bench.results import Cell, Drifted, Duel, Growth, Previewed, Results
+from bench.results import Cell, Drifted, Duel, Grown, Growth, Previewed, Results
 from bench.speed import GROWTH, LOADS
 from bench.targets import PEERS, Verdict, beside, judge, through
 from mlplat.files import write_atomic
@@ -69,6 +69,8 @@ def page(results: Results, about: Circumstances) -> str:
         parts.append(_growth(results.growth))
     if results.drift:
         parts.append(_drift(results.drift))
+    if results.sizes:
+        parts.append(_sizes(results.sizes))
     if results.previews:
         parts.append(_previews(results.previews))
     if missing := [*results.notes, *(f"{cell.name}: {cell.error}" for cell in results.cells if cell.error)]:
@@ -231,6 +233,28 @@ def _drift(found: Drifted) -> str:
     rows = [(way, f"{statistics.median(each):.3f}", len(each)) for way, each in ways.items()]
     lead = f"Two sets of {found.rows:,} rows and {found.columns} columns:"
     return f"## Drift\n\n{lead}\n\n{table(['way', 'seconds, median ', 'runs '], rows)}"
+
+
+def _sizes(grown: Sequence[Grown]) -> str:
+    rows = []
+    for step in dict.fromkeys(each.step for each in grown):
+        sizes = [each for each in grown if each.step == step]
+        for former, each in zip([None, *sizes], sizes, strict=False):
+            longer, larger = (each.seconds / former.seconds, each.bytes / former.bytes) if former else (None, None)
+            row = (step, f"{each.size:g}", f"{each.rows:,}", f"{each.seconds:.2f}", _more(longer))
+            rows.append((*row, _mib(each.bytes), _more(larger)))
+    lead = (
+        "The reference project with live features, by the number of flights as a share of those of 2013, each size in "
+        "a process of its own: building the features; dividing, and training with cross-validation and export; "
+        "profiling what was learned; and holding as many rows against that profile in half a year of windows. Memory "
+        "is the most that the process had during the step, its data included."
+    )
+    headers = ["step", "flights ", "rows ", "seconds ", "against fewer ", "MiB ", "against fewer "]
+    return f"## Growth with the data\n\n{lead}\n\n{table(headers, rows)}"
+
+
+def _more(times: float | None) -> str:
+    return "" if times is None else f"{times:.1f} ×"
 
 
 def _growth(growth: Sequence[Growth]) -> str:

@@ -138,6 +138,18 @@ class Drifted:
 
 
 @dataclass(frozen=True)
+class Grown:
+    """One step of a project's run, with so many times the flights of 2013."""
+
+    size: float
+    step: str
+    rows: int
+    seconds: float
+    bytes: int
+    """Most that its process had during it, resident."""
+
+
+@dataclass(frozen=True)
 class Previewed:
     """A preview of the whole AWS platform with some teams."""
 
@@ -167,6 +179,7 @@ class Results:
     growth: list[Growth] = field(default_factory=list)
     previews: list[Previewed] = field(default_factory=list)
     drift: Drifted | None = None
+    sizes: list[Grown] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What could not be measured, and why."""
 

@@ -38,12 +38,12 @@ def store(controlled: Standing, connection: Connection) -> Iterator[Store]:
         yield found
 
 
-def wish(store: Store, name: Name, version: str) -> Endpoint:
-    """Wish for a version, as the command line does."""
+def wish(store: Store, name: Name, version: str, of: Name | None = None) -> Endpoint:
+    """Wish for a version of a model, by default the one named like the endpoint, as the command line does."""
     said = Event(time=datetime.now(UTC), generation=0, kind="wished", text=f"somebody wishes version {version}")
     policy = RolloutPolicy(strategy="direct")
     return store.wish(
-        name, lambda present: wishes.deploy(name, name, version, policy, by="somebody", present=present), said
+        name, lambda present: wishes.deploy(name, of or name, version, policy, by="somebody", present=present), said
     )
 
 
@@ -127,3 +127,27 @@ def test_a_deleted_endpoint_is_gone_and_its_name_is_free(controlled: Standing, p
     for name in (LATE, BUSY):
         controlled.run("endpoint", "delete", str(name), "--yes", "--no-wait", cwd=project)
     until(lambda: not any(store.get(name) for name in (LATE, BUSY)), 90, "both are gone")
+
+
+def test_endpoints_whose_names_begin_alike_go_on_when_one_of_them_ends(
+    controlled: Standing, project: Path, connection: Connection, store: Store
+) -> None:
+    """Two on one model, and one of the same name in a project whose own name begins so."""
+    beside = [Name(PROJECT, "late-eu")]
+    if not connection.namespaces:  # where teams share a platform, a project has to be one of a team's
+        beside.append(Name(f"{PROJECT}-eu", "late"))
+    for name in (LATE, *beside):
+        wish(store, name, "97", of=LATE)
+    until(lambda: all(_phase(store, name) == "refused" for name in (LATE, *beside)), 90, "all are judged")
+    before = {name: (store.get(name), store.events(name)) for name in beside}
+    controlled.run("endpoint", "delete", str(LATE), "--yes", "--timeout", "90", cwd=project)
+    assert store.get(LATE) is None
+    assert {name: (store.get(name), store.events(name)) for name in beside} == before
+    for name in beside:
+        controlled.run("endpoint", "delete", str(name), "--yes", "--no-wait", cwd=project)
+    until(lambda: not any(store.get(name) for name in beside), 90, "those are gone too")
+
+
+def _phase(store: Store, name: Name) -> str:
+    found = store.get(name)
+    return found.status.phase if found else ""
