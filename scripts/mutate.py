@@ -37,7 +37,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "runtime/gate/comparison": (f"{RUNTIME}/gate/test_comparison.py", f"{RUNTIME}/test_gate.py"),
     "runtime/gate/floors": (f"{RUNTIME}/gate/test_floors.py", f"{RUNTIME}/test_gate.py"),
     "runtime/gate/looks": (f"{RUNTIME}/gate/test_looks.py",),
-    "runtime/gate/rule": (f"{RUNTIME}/test_gate.py",),
+    "runtime/gate/rule": (f"{RUNTIME}/gate/test_rule.py",),
     "runtime/gate/slices": (f"{RUNTIME}/gate/test_slices.py",),
     "runtime/gate/verdict": (f"{RUNTIME}/test_gate.py",),
     "runtime/monitoring/checks": (f"{RUNTIME}/monitoring/test_checks.py",),

@@ -90,3 +90,18 @@ def test_many_windows_at_once_are_each_what_they_are_alone() -> None:
 def test_counts_of_bins_are_sums_of_cells() -> None:
     grouped = distance.grouped(np.array([[1, 2, 3, 4], [0, 0, 0, 5]]), np.array([0, 1, 1, 0]))
     assert grouped.tolist() == [[5, 5], [5, 0]]
+
+
+def test_each_block_has_its_own_distance_from_a_reference_of_its_own() -> None:
+    references, currents = np.array([[8, 2], [5, 5]]), np.array([[2, 8], [5, 5]])
+    assert distance.ks(references, currents).tolist() == pytest.approx([0.6, 0.0])
+    assert distance.psi(references, currents).tolist() == [
+        pytest.approx(float(distance.psi(one, other))) for one, other in zip(references, currents, strict=True)
+    ]
+
+
+def test_one_side_that_holds_nothing_leaves_the_distance_unknown() -> None:
+    some, none = np.array([3, 4]), np.array([0, 0])
+    for one, other in ((some, none), (none, some), (none, none)):
+        assert np.isnan(distance.psi(one, other))
+        assert np.isnan(distance.ks(one, other))
