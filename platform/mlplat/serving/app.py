@@ -8,79 +8,40 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from mlplat.serving import coding
-from mlplat.serving.columns import Columns, InputError, joined
+from mlplat.serving.call import TENSORS_KIND, Call, scored_together
 from mlplat.serving.completion import Completion
 from mlplat.serving.connection import CLIENT_GONE, JSON, Hub, Limits, Request
 from mlplat.serving.explainer import MOST_ROWS, WAITING, Explainer
-from mlplat.serving.features import Features, LookUpError
-from mlplat.serving.gaps import Count, Opened, Opener, open_rows, open_tensors
-from mlplat.serving.lane import KINDS, Busy, Lane
+from mlplat.serving.features import Features
+from mlplat.serving.lane import Busy, Lane
 from mlplat.serving.metrics import CONTENT_TYPE, LookUpMetrics, Metrics
-from mlplat.serving.model import ModelError
 from mlplat.serving.openapi import openapi
 from mlplat.serving.predictionlog import PredictionLog
+from mlplat.serving.problem import Problem, described
 from mlplat.serving.protocol import (
-    Asked,
-    FormatError,
     Protocol,
     Served,
-    TooManyRowsError,
     model_metadata,
     read_rows,
     read_tensors,
     server_metadata,
 )
+from mlplat.serving.route import Route, View, get
 
-DEADLINES = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
-"""Milliseconds from a request's first byte after which nobody waits for its answer: a caller's own, and what Envoy
-tells of its route's. The shorter one counts."""
 SMOKE_TEST = b"x-mlplat-smoke-test"
 """Header of the controller's own requests, whose rows are no traffic; the gateway takes it off everybody else's."""
-OPENERS: dict[Protocol, Opener] = {read_rows: open_rows, read_tensors: open_tensors}
-"""How a request is read that may leave things to look-ups."""
-BINARY = b"inference-header-content-length"
-TENSORS_KIND, GZIP_KIND = KINDS // 4, KINDS // 2
 _TEXT = f"content-type: {CONTENT_TYPE}\r\n".encode()
 _GZIP = b"content-encoding: gzip\r\nvary: accept-encoding\r\n"
 _JSON_GZIP = JSON + _GZIP
 _MODEL_PATH = re.compile(r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<tail>infer|ready))?")
-
-
-class Problem(Exception):  # noqa: N818 - an answer, not a failure
-    """A request that is answered with an error."""
-
-    def __init__(self, status: int, message: str, headers: bytes = b"") -> None:
-        self.status, self.message, self.headers = status, message, headers
-        super().__init__(message)
-
-
-View = Callable[["Route", Request], None]
-
-
-@dataclass(frozen=True)
-class Route:
-    """One path: its name in the metrics, and what answers each method."""
-
-    name: str
-    views: dict[bytes, View] = field(default_factory=dict)
-
-    @property
-    def allowed(self) -> bytes:
-        """The methods, for the header `allow`."""
-        return b", ".join(self.views)
 
 
 class Server:
@@ -150,7 +111,7 @@ class Server:
 
     def fail(self, route: Route, request: Request, error: Exception) -> None:
         """Answer with an error."""
-        status, document, headers = _described(error)
+        status, document, headers = described(error)
         self.reply(route, request, status, orjson.dumps(document), JSON + headers)
 
     def _paths(self) -> list[tuple[str, Route]]:
@@ -163,13 +124,13 @@ class Server:
             ("/predict", Route("predict", {b"POST": rows})),
             *explain,
             *((f"{base}/infer", Route("model-infer", {b"POST": tensors})) for base in bases),
-            *((f"{base}/ready", Route("model-ready", _get(self._model_ready))) for base in bases),
-            *((base, Route("model", _get(self._model))) for base in bases),
-            ("/v2", Route("server", _get(self._server))),
-            ("/v2/health/live", Route("live", _get(self._live))),
-            ("/v2/health/ready", Route("ready", _get(self._ready))),
-            ("/metrics", Route("metrics", _get(self._metrics))),
-            ("/openapi.json", Route("openapi", _get(self._document))),
+            *((f"{base}/ready", Route("model-ready", get(self._model_ready))) for base in bases),
+            *((base, Route("model", get(self._model))) for base in bases),
+            ("/v2", Route("server", get(self._server))),
+            ("/v2/health/live", Route("live", get(self._live))),
+            ("/v2/health/ready", Route("ready", get(self._ready))),
+            ("/metrics", Route("metrics", get(self._metrics))),
+            ("/openapi.json", Route("openapi", get(self._document))),
         ]
 
     def _find(self, path: str) -> Route:
@@ -260,7 +221,7 @@ class Server:
         """Answer calls together, and each on its own when one of them cannot be; in any thread."""
         served, limit = self.served, self.limits.body_bytes
         ready = [(call, columns) for call in calls if (columns := call.read(served, limit)) is not None]
-        if len(ready) > 1 and _scored_together(served, ready):
+        if len(ready) > 1 and scored_together(served, ready):
             return
         for call, columns in ready:
             try:
@@ -328,138 +289,9 @@ class Server:
         self.reply(route, request, 200, body, headers)
 
 
-class Call:
-    """One prediction, from its admission to its answer; a task of the lane."""
-
-    __slots__ = (
-        "asked",
-        "begun",
-        "body",
-        "coded",
-        "deadline",
-        "error",
-        "kind",
-        "opened",
-        "protocol",
-        "request",
-        "route",
-        "scores",
-    )
-
-    def __init__(self, route: Route, request: Request, protocol: Protocol, kind: int) -> None:
-        self.route, self.request, self.protocol = route, request, protocol
-        headers = request.headers
-        if BINARY in headers:
-            raise Problem(415, "binary tensors are not taken here: send them as JSON (tritonclient: binary_data=False)")
-        self.coded = coding.is_coded(headers)
-        self.kind = kind + min(len(request.body).bit_length(), TENSORS_KIND - 1) + (GZIP_KIND if self.coded else 0)
-        self.deadline = deadline(headers, request.began)
-        self.begun = False
-        self.opened: Opened | None = None
-        """What the request leaves out, once that is known; only of a model with look-ups."""
-        self.asked: Asked | None = None
-        self.scores: NDArray[np.float64] | None = None
-        self.body: bytes | None = None
-        """The answer, once there is one."""
-        self.error: Exception | None = None
-
-    def is_wanted(self) -> bool:
-        """Tell whether somebody still waits for the answer."""
-        return not self.request.gone and (self.deadline is None or time.monotonic() < self.deadline)
-
-    def succeeded(self) -> bool:
-        """Tell whether there is an answer."""
-        return self.body is not None
-
-    def open(self, served: Served, limit: int, count: Count) -> None:
-        """Read the request as far as needed to know what it leaves out; `filled` does the rest when it is computed."""
-        try:
-            body = coding.decompress(self.request.body, limit) if self.coded else self.request.body
-            opened = self.opened = OPENERS[self.protocol](served, body)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
-            self.refuse(error)
-        else:
-            self.coded = False
-            self.protocol = lambda *_: opened.filled(count)
-
-    def refuse(self, error: Exception) -> None:
-        """Have the call answered with an error."""
-        self.begun, self.error = True, error
-
-    def read(self, served: Served, limit: int) -> Columns | None:
-        """Read the request and return its rows; None when they are not what they should be."""
-        self.begun = True
-        try:
-            body = coding.decompress(self.request.body, limit) if self.coded else self.request.body
-            self.asked = self.protocol(served, body)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
-            self.error = error
-            return None
-        return self.asked.columns
-
-    def write(self, scores: NDArray[np.float64]) -> None:
-        """Write the answer."""
-        assert self.asked is not None  # noqa: S101 - only what was read has scores
-        self.put(scores, self.asked.reply(scores))
-
-    def put(self, scores: NDArray[np.float64], body: bytes) -> None:
-        """Keep an answer's scores, and its body as the caller wants it coded."""
-        self.scores, self.body = scores, body
-        if coding.wanted(self.request.headers.get(b"accept-encoding"), len(self.body)):
-            self.body, self.coded = coding.compress(self.body), True
-        else:
-            self.coded = False
-
-
 def _busy(busy: Busy) -> Problem:
     again = b"retry-after: %d\r\n" % busy.seconds
     return Problem(503, "the server is busy: what waits already fills the time it may wait", again)
-
-
-def _scored_together(served: Served, ready: Sequence[tuple[Call, Columns]]) -> bool:
-    """Score the rows of several calls at once; tell whether all of them have answers."""
-    first = served.model.schema.names[0]
-    try:
-        scores = served.model.score_columns(joined([columns for _, columns in ready]))
-        start = 0
-        for call, columns in ready:
-            end = start + len(columns[first])
-            call.write(scores[start:end])
-            start = end
-    except Exception:  # noqa: BLE001 - whose rows are at fault shows when each is scored alone
-        return False
-    return True
-
-
-def deadline(headers: dict[bytes, bytes], began: float) -> float | None:
-    """Return the `time.monotonic()` until which an answer is waited for. Raises `Problem` for a time that is none."""
-    times: list[float] = []
-    for name in DEADLINES:
-        if (stated := headers.get(name)) is None:
-            continue
-        if not stated.isdigit() or len(stated) > 12:  # noqa: PLR2004 - thirty years
-            raise Problem(400, f"{name.decode()}: must be a whole number of milliseconds")
-        times.append(began + int(stated) / 1000)
-    return min(times, default=None)
-
-
-def _get(view: View) -> dict[bytes, View]:
-    return {b"GET": view, b"HEAD": view}
-
-
-def _described(error: Exception) -> tuple[int, dict[str, Any], bytes]:
-    """Return status, body and headers of an error."""
-    if isinstance(error, Problem):
-        return error.status, {"error": error.message}, error.headers
-    if isinstance(error, coding.CodingError | LookUpError):
-        return error.status, {"error": error.message}, error.headers
-    if isinstance(error, InputError):
-        status = 400 if isinstance(error, FormatError) else 413 if isinstance(error, TooManyRowsError) else 422
-        return status, {"error": error.message, "details": list(error.details)}, b""
-    if isinstance(error, ModelError):
-        return 500, {"error": error.message}, b""
-    traceback.print_exception(error, file=sys.stderr)
-    return 500, {"error": f"the server failed: {type(error).__name__}"}, b""
 
 
 _NOWHERE = Route("other")

@@ -9,15 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from mlplat.serving.call import Call
 from mlplat.serving.features import NOWHERE, Features, LookUpError
 from mlplat.serving.gaps import Gap
 from mlplat.serving.lane import Busy, Lane
 from mlplat.serving.protocol import Served
-
-if TYPE_CHECKING:
-    from mlplat.serving.app import Call
 
 
 @dataclass(slots=True)
