@@ -37,7 +37,6 @@ def look(results: Results, say: Say) -> None:
     import pandas as pd
 
     from bench.results import Drifted
-    from bench.servers import CACHE, REQUIREMENTS
     from mlplat import environment
     from mlplat.errors import MlplatError
 
@@ -50,7 +49,7 @@ def look(results: Results, say: Say) -> None:
         files = [Path(folder, f"{name}.parquet") for name in ("reference", "current")]
         for file, frame in zip(files, (reference, current), strict=True):
             frame.to_parquet(file)
-        python = environment.ensure(REQUIREMENTS / "evidently.txt", CACHE / "envs" / "evidently", progress=say)
+        python = environment.service("drift", progress=say)
         done = subprocess.run(
             [str(python), __file__, *map(str, files)], capture_output=True, text=True, check=False, timeout=600
         )

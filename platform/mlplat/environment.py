@@ -78,8 +78,9 @@ def ensure(requirements: Path, folder: Path, *, progress: Progress, name: str | 
 def service(name: str, *, progress: Progress) -> Path:
     """Make the environment of a service unless it is there; return its Python.
 
-    Services are `tracking`, `gateway`, `platform`, `serving` and `features`. It lies in the data folder under a name
-    that holds its requirements' hash, so that running services keep theirs. Raises `InstallError`.
+    Services are `tracking`, `gateway`, `platform`, `serving` and `features`, and `drift` is what a monitor's pages of
+    Evidently's are made in. It lies in the data folder under a name that holds its requirements' hash, so that running
+    services keep theirs. Raises `InstallError`.
     """
     return ensure(REQUIREMENTS / f"{name}.txt", service_folder(name), progress=progress, name=name)
 

@@ -15,8 +15,9 @@ from mlplat.errors import MlplatError, UsageError
 if TYPE_CHECKING:
     from mlplat.spec.platform import PlatformSpec
 
-DRIFT, PAGE = "drift", "drift.html"
-"""What is opened of a project and not of a platform, and the file that a monitor leaves beside its result."""
+DRIFT, PAGE, THEIRS = "drift", "drift.html", "evidently-*.html"
+"""What is opened of a project and not of a platform, and the files that a monitor leaves beside its result: its own
+page, and Evidently's, one a window."""
 
 
 @click.command()
@@ -24,8 +25,9 @@ DRIFT, PAGE = "drift", "drift.html"
 @stack_option
 @click.option("--print", "only_print", is_flag=True, help="Print the address, and open nothing.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="On a cluster: port of this computer, instead of any.")
+@click.option("--evidently", is_flag=True, help="With `drift`: Evidently's page of the latest window.")
 @json_option
-def command(service: str, stack: str, only_print: bool, port: int | None, as_json: bool) -> None:
+def command(service: str, stack: str, only_print: bool, port: int | None, evidently: bool, as_json: bool) -> None:
     """Open the pages of SERVICE in the browser, and print their address.
 
     `drift` is the newest report of this project's monitor on this computer, whoever began it: a file.
@@ -38,12 +40,15 @@ def command(service: str, stack: str, only_print: bool, port: int | None, as_jso
       mlplat open tracking
       mlplat open tracking --print
       mlplat open drift
+      mlplat open drift --evidently
       mlplat open grafana -s staging --port 3000
     """
     from mlplat.spec.platform import read_stack
 
+    if evidently and service != DRIFT:
+        raise UsageError("`--evidently` is for `mlplat open drift`")
     if service == DRIFT:
-        _show(DRIFT, _drift(stack), only_print=only_print, as_json=as_json)
+        _show(DRIFT, _drift(stack, evidently=evidently), only_print=only_print, as_json=as_json)
         return
     spec, _ = read_stack(stack, Path.cwd())
     if spec.target != "local":
@@ -65,8 +70,11 @@ def _show(service: str, url: str, *, only_print: bool, as_json: bool) -> None:
         say("no browser could be opened here")
 
 
-def _drift(stack: str) -> str:
-    """Return the address of the newest page that a monitor has left, whoever began it, beside its result."""
+def _drift(stack: str, *, evidently: bool) -> str:
+    """Return the address of the newest page that a monitor has left, whoever began it, beside its result.
+
+    Raises `MlplatError` where there is none.
+    """
     from mlplat.contracts import Connection
     from mlplat.runs.begun import begun
     from mlplat.runs.store import Runs
@@ -76,9 +84,13 @@ def _drift(stack: str) -> str:
     with contextlib.suppress(MlplatError):
         runs += [each.run for each in begun(Connection.read(spec.platform, stack), spec.project)]
     newest = sorted(runs, key=lambda run: run.record.started, reverse=True)
-    page = next((run.folder / PAGE for run in newest if (run.folder / PAGE).is_file()), None)
+    pattern = THEIRS if evidently else PAGE
+    page = next((max(found) for run in newest if (found := list(run.folder.glob(pattern)))), None)
     if page is None:
-        raise MlplatError("no run of this project's monitor has left a report", hint="`mlplat run monitor` writes one")
+        what, more = ("a page of Evidently's", " --set monitoring.evidently=true") if evidently else ("a report", "")
+        raise MlplatError(
+            f"no run of this project's monitor has left {what}", hint=f"`mlplat run monitor{more}` writes one"
+        )
     return page.absolute().as_uri()
 
 

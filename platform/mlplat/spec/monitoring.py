@@ -63,6 +63,12 @@ class MonitoringSpec(Spec):
         0.01, description="Loss above the shadow's from which it is an alarm: log loss, or a share of squared error."
     )
 
+    evidently: bool = Field(
+        False,
+        description="Whether a monitor on this computer also leaves a page of Evidently's for each of the latest "
+        "windows: `mlplat open drift --evidently`. Alarms do not depend on them.",
+    )
+
     @model_validator(mode="after")
     def _an_alarm_is_possible(self) -> Self:
         if self.violations > self.windows:

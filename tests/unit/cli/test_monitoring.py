@@ -52,3 +52,14 @@ def test_without_a_report_the_way_to_one_is_said(project: Path) -> None:
     done = CliRunner().invoke(cli, ["open", "drift"])
     assert done.exit_code == 1
     assert "no run of this project's monitor has left a report" in str(done.exception or done.output)
+
+
+def test_the_latest_of_evidentlys_pages_is_opened(project: Path) -> None:
+    refused = CliRunner().invoke(cli, ["open", "drift", "--evidently"])
+    assert "no run of this project's monitor has left a page of Evidently's" in str(refused.exception)
+    run = Runs(project).begin("monitor", [], platform="p", stack="local")
+    for day in ("2013-06-24", "2013-07-01", "2013-06-17"):
+        (run.folder / f"evidently-{day}.html").write_text("<p>")
+    done = CliRunner().invoke(cli, ["open", "drift", "--evidently", "--print"])
+    assert done.stdout.strip() == (run.folder / "evidently-2013-07-01.html").absolute().as_uri()
+    assert CliRunner().invoke(cli, ["open", "tracking", "--evidently"]).exit_code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from mlplat.clock import Clock
-from mlplat.errors import RefusedError, UsageError
+from mlplat.errors import MlplatError, RefusedError, UsageError
 from mlplat.files import write_atomic
 from mlplat.labels import Name
-from mlplat.runtime import registry, result
+from mlplat.runtime import registry, result, split
 from mlplat.runtime.fitting import Make
-from mlplat.runtime.monitoring import checks, performance, profile, report, source, tracked
+from mlplat.runtime.monitoring import checks, evidently, performance, profile, report, source, tracked
 from mlplat.runtime.monitoring.checks import Alarm
 from mlplat.runtime.monitoring.performance import Performance
 from mlplat.runtime.monitoring.profile import Profile
@@ -68,6 +69,8 @@ def monitor(spec: ProjectSpec, asked: Asked, build: Build, make: Make) -> Result
     """
     if spec.data.time is None:
         raise UsageError("rows without a time cannot be monitored", hint="name the column with it: `data.time`")
+    if spec.monitoring.evidently:
+        evidently.check()
     with tempfile.TemporaryDirectory(prefix="mlplat-monitor-") as folder:
         live = _live(Name(spec.project, spec.model), Path(folder), asked.version)
         return _look(spec, live, asked, cache(build), make)
@@ -97,7 +100,7 @@ def _look(spec: ProjectSpec, live: Live, asked: Asked, rows: Build, make: Make) 
         "unwatched": list(seen.unwatched),
     }
     page = report.html(document, live.profile, _latest(live.profile, seen, found))
-    return _written(spec, live, document, page)
+    return _written(spec, live, document, {PAGE: page, **_evidently(spec, live, seen, found, rows)})
 
 
 def _until(spec: ProjectSpec, asked: Asked) -> pd.Timestamp:
@@ -193,6 +196,28 @@ def _latest(learned: Profile, seen: Observed, windows: list[checks.Window]) -> d
     return {column.name: column.cells.count(part[column.name]) for column in learned.columns if column.name in part}
 
 
+def _evidently(
+    spec: ProjectSpec, live: Live, seen: Observed, windows: list[checks.Window], build: Build
+) -> dict[str, str]:
+    """Return Evidently's page of each judged window of the latest, against the learned rows; a verdict needs none."""
+    judged = [window for window in windows if window.columns][-spec.monitoring.windows :]
+    if not spec.monitoring.evidently or not judged:
+        return {}
+    rows = build()
+    learned = np.isin(live.profile.calendar.numbers(split.asked_at(rows, spec.data)), live.profile.blocks)
+    parts = {
+        f"{window.start.tz_convert(live.profile.calendar.zone):%Y-%m-%d}": seen.features[
+            ((seen.asked >= window.start) & (seen.asked < window.end)).to_numpy()
+        ]
+        for window in judged
+    }
+    try:
+        return evidently.pages(rows.loc[learned, list(seen.features.columns)], parts)
+    except MlplatError as error:
+        print(f"warning: {error.message}", file=sys.stderr)  # noqa: T201 - the run's log
+        return {}
+
+
 def verdict(document: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a report that a controller acts on: small enough for a tag."""
     short = ("start", "end", "rows", "violated", "columns")
@@ -210,9 +235,9 @@ def _ripe_until(performed: dict[str, Any] | None) -> str | None:
     return performed["end"] if performed and performed["measures"] else None
 
 
-def _written(spec: ProjectSpec, live: Live, document: dict[str, Any], page: str) -> Result:
+def _written(spec: ProjectSpec, live: Live, document: dict[str, Any], pages: dict[str, str]) -> Result:
     """Write the report beside the run's result and into the registry's server."""
-    files = {REPORT: json.dumps(document, indent=1) + "\n", PAGE: page}
+    files = {REPORT: json.dumps(document, indent=1) + "\n", **pages}
     if path := os.environ.get(result.VARIABLE):
         for name, text in files.items():
             write_atomic(Path(path).parent / name, text)

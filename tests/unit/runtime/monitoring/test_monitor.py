@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from commands import DATA
 from mlplat.bundle import Band
 from mlplat.contracts import Connection, prediction_log
 from mlplat.errors import MlplatError, RefusedError, UsageError
 from mlplat.labels import Name
 from mlplat.runtime import bundles, registry
-from mlplat.runtime.monitoring import monitor, profile, source
+from mlplat.runtime.monitoring import evidently, monitor, profile, source
 from mlplat.runtime.monitoring.monitor import Asked
 from mlplat.runtime.result import VARIABLE
 from mlplat.runtime.split import Window
@@ -37,6 +39,7 @@ from mlplat.serving.parts import Parts, Privacy
 from mlplat.serving.predictionlog import Chunk
 from mlplat.spec.project import ProjectSpec
 
+PAGES = f"{evidently.PREFIX}*.html"
 NAME = Name("tests", "late")
 SETTINGS: dict[str, Any] = {
     "gate__resamples": 100,
@@ -121,6 +124,54 @@ def test_a_steady_stream_is_quiet_and_is_written_down(
     assert [set(window) for window in verdict["windows"]] == [{"start", "end", "rows", "violated", "columns"}] * 4
     kept = {each.path for each in registry.client().list_artifacts(run.info.run_id, "monitoring")}
     assert kept == {f"monitoring/{monitor.REPORT}", f"monitoring/{monitor.PAGE}"}
+
+
+@pytest.fixture
+def drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take Evidently's environment from where it is made once, which takes a minute."""
+    monkeypatch.setenv("MLPLAT_DATA_DIR", str(DATA))
+
+
+@pytest.mark.usefixtures("drawing")
+def test_evidently_draws_each_of_the_latest_windows_beside_the_report(
+    make_spec: Callable[..., ProjectSpec], rows: pd.DataFrame, out: Path
+) -> None:
+    asked = make_spec(**SETTINGS, monitoring__evidently=True, monitoring__windows=2, monitoring__violations=1)
+    result = monitor.monitor(asked, JULY, lambda: rows, make)
+    windows = [window["start"][:10] for window in reported(out)["windows"][-2:]]
+    names = [f"{evidently.PREFIX}{day}.html" for day in windows]
+    assert sorted(path.name for path in out.glob(PAGES)) == names
+    for name in names:
+        page = (out / name).read_text()
+        assert {"carrier", "hour"} <= set(re.findall(r"\w+", page))
+        assert "http://" not in page.partition("<body")[0]
+    kept = {each.path for each in registry.client().list_artifacts(str(result.run_id), "monitoring")}
+    assert {f"monitoring/{name}" for name in names} < kept
+
+
+@pytest.mark.usefixtures("drawing")
+def test_a_verdict_stands_where_evidently_fails(
+    make_spec: Callable[..., ProjectSpec],
+    rows: pd.DataFrame,
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    broken = tmp_path / "page.py"
+    broken.write_text("raise SystemExit('no Evidently here')\n")
+    monkeypatch.setattr(evidently, "CHILD", broken)
+    result = monitor.monitor(make_spec(**SETTINGS, monitoring__evidently=True), JULY, lambda: rows, make)
+    assert (result.status, list(out.glob(PAGES))) == ("quiet", [])
+    assert "Evidently made no pages: no Evidently here" in capfd.readouterr().err
+
+
+def test_pods_are_told_that_evidently_is_for_people(
+    make_spec: Callable[..., ProjectSpec], rows: pd.DataFrame, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    with pytest.raises(UsageError, match="person's computer"):
+        monitor.monitor(make_spec(**SETTINGS, monitoring__evidently=True), JULY, lambda: rows, make)
 
 
 def test_the_share_of_answers_that_were_left_to_a_person_is_reported_and_no_alarm(
