@@ -64,7 +64,7 @@ class Applied:
             raise RefusedError(f'{self.kind} "{identity}" already exists: this provider takes nothing over')
         made = self._apply(document)
         if self.kind == DEFINITION:
-            self._until(identity, _established, "is not established")
+            self._until(identity, self._is_served, "is not established and served")
         return identity, _outputs(self._ready(identity, made))
 
     def update(self, identity: str, olds: Values, news: Values) -> Values:
@@ -124,6 +124,19 @@ class Applied:
             time.sleep(PAUSE_SECONDS)
             found = self._get(identity) or found
         return found
+
+    def _is_served(self, found: Values | None) -> bool:
+        """Tell whether a definition holds, and is found: the API server says the one a moment before the other."""
+        if found is None or not _established(found):
+            return False
+        group, kind = found["spec"]["group"], found["spec"]["names"]["kind"]
+        try:
+            for version in found["spec"]["versions"]:
+                if version["served"]:
+                    self.cluster.list(f"{group}/{version['name']}", kind)
+        except UnknownKindError:
+            return False
+        return True
 
     def _until(self, identity: str, holds: Any, fault: str) -> None:
         deadline = time.monotonic() + SECONDS
