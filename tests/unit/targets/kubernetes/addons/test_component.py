@@ -71,7 +71,8 @@ def test_a_chart_of_a_registry_names_no_repository_beside_it() -> None:
 @pytest.mark.parametrize("how", ["adopt", "off"])
 def test_what_is_not_installed_is_waited_for_by_nobody(how: str) -> None:
     addons = dict.fromkeys(catalogue.GROUPS, how)
-    graph, found = made(variants.changed("staging", {"kubernetes.addons": addons}))
+    changed = variants.changed("staging", {"kubernetes.addons": addons, "kubernetes.exposure.pages": None})
+    graph, found = made(changed)
     assert found == {"crds": [], "ready": {name: [] for name in catalogue.GROUPS}}
     assert [each for each in graph if each.type.startswith("kubernetes:")] == []
 
