@@ -7,6 +7,7 @@ which a project needs, written where projects look and free of credentials.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,14 @@ class Connection:
     def write(self) -> bool:
         """Write it for projects to find; tell whether it changed."""
         return write_if_changed(self.path(self.platform, self.stack), self._text())
+
+    @classmethod
+    def of_run(cls, platform: str) -> Connection:
+        """Find the stack that a project's code runs on; `platform` is the project's, where no run says another.
+
+        Raises as `read` does.
+        """
+        return cls.read(os.environ.get("MLPLAT_PLATFORM", platform), os.environ.get("MLPLAT_STACK", "local"))
 
     @classmethod
     def read(cls, platform: str, stack: str) -> Connection:

@@ -115,6 +115,21 @@ def parent() -> Document:
     return {"group": API, "kind": "Gateway", "name": names.GATEWAY, "namespace": names.NAMESPACE}
 
 
+def own(name: str, version: str, kind: str, spec: Mapping[str, Any]) -> Document:
+    """Return an object of the platform's own namespace."""
+    metadata = {"name": name, "namespace": names.NAMESPACE, "labels": {names.PART_OF: "mlplat"}}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": dict(spec)}
+
+
+def guard(name: str, admitted: Mapping[str, Any], seconds: int) -> list[Document]:
+    """Return the policies of a route of the platform's own: who may come by it, and in what time it is answered."""
+    target, version = {"targetRefs": [{"group": API, "kind": "HTTPRoute", "name": name}]}, f"{ENVOY}/v1alpha1"
+    return [
+        own(name, version, "SecurityPolicy", {**target, **admitted}),
+        own(name, version, "BackendTrafficPolicy", {**target, **connecting(seconds)}),
+    ]
+
+
 def connecting(seconds: int) -> Document:
     """Return how the gateway connects to what is behind a route, which has so many seconds to answer."""
     return {

@@ -66,14 +66,15 @@ class Online:
     @classmethod
     def find(cls, spec: ProjectSpec) -> Online:
         """Return the one of a project's platform. Raises `RefusedError` where it has none."""
-        platform = os.environ.get("MLPLAT_PLATFORM", spec.platform), os.environ.get("MLPLAT_STACK", "local")
-        base = os.environ.get(FEATURES) or Connection.read(*platform).features
-        if not base:
+        if told := cls.of_run(spec.project):
+            return told
+        found = Connection.of_run(spec.platform)
+        if not found.features:
             raise RefusedError(
-                f"the platform `{platform[0]}` has no feature server",
+                f"the platform `{found.platform}` has no feature server",
                 hint="on this computer, `features: {enabled: true}` in its stack file and `mlplat up` make one",
             )
-        return cls(f"{base}/{feast_name(spec.project)}")
+        return cls(f"{found.features}/{feast_name(spec.project)}")
 
     def define(self, contract: Contract) -> None:
         """Tell of what a version looks up; what is there stays. Raises `RefusedError` where that does not fit."""

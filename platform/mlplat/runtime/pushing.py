@@ -29,8 +29,8 @@ def clock_of(spec: ProjectSpec) -> Clock:
     """Return the clock of a project's platform, by which values are old or new."""
     if os.environ.get(VARIABLE):
         return Clock.from_environment()
-    found = Connection.read(os.environ.get("MLPLAT_PLATFORM", spec.platform), os.environ.get("MLPLAT_STACK", "local"))
-    return Clock.parse(found.clock) if found.clock else Clock()
+    found = Connection.of_run(spec.platform).clock
+    return Clock.parse(found) if found else Clock()
 
 
 def seen(now: pd.Timestamp, newest: pd.Timestamp, quiet_minutes: float) -> pd.Timestamp:

@@ -177,11 +177,16 @@ def _alarms(
     return found
 
 
+def _asked_in(seen: Observed, window: checks.Window) -> np.ndarray:
+    """Return which rows (n) were asked for in a window."""
+    return ((seen.asked >= window.start) & (seen.asked < window.end)).to_numpy(dtype=np.bool_)
+
+
 def _abstained(live: Live, seen: Observed, window: checks.Window) -> dict[str, float | None]:
     """Return the share of a window's answers without a label, of a model that may give none: a report, no alarm."""
     if live.model.contract.abstain is None:
         return {}
-    inside = ((seen.asked >= window.start) & (seen.asked < window.end)).to_numpy() & np.isfinite(seen.scores)
+    inside = _asked_in(seen, window) & np.isfinite(seen.scores)
     left = withheld(live.model.contract, seen.scores[inside])
     return {"abstained": round(float(left.mean()), 6) if len(left) else None}
 
@@ -191,8 +196,7 @@ def _latest(learned: Profile, seen: Observed, windows: list[checks.Window]) -> d
     judged = [window for window in windows if window.columns]
     if not judged:
         return {}
-    rows = ((seen.asked >= judged[-1].start) & (seen.asked < judged[-1].end)).to_numpy()
-    part = seen.features[rows]
+    part = seen.features[_asked_in(seen, judged[-1])]
     return {column.name: column.cells.count(part[column.name]) for column in learned.columns if column.name in part}
 
 
@@ -206,9 +210,7 @@ def _evidently(
     rows = build()
     learned = np.isin(live.profile.calendar.numbers(split.asked_at(rows, spec.data)), live.profile.blocks)
     parts = {
-        f"{window.start.tz_convert(live.profile.calendar.zone):%Y-%m-%d}": seen.features[
-            ((seen.asked >= window.start) & (seen.asked < window.end)).to_numpy()
-        ]
+        f"{window.start.tz_convert(live.profile.calendar.zone):%Y-%m-%d}": seen.features[_asked_in(seen, window)]
         for window in judged
     }
     try:

@@ -79,8 +79,7 @@ def place_of(spec: ProjectSpec, endpoint: Name) -> str:
     """Return where an endpoint's prediction log lies: a folder, or an `s3://` address. Raises `RefusedError`."""
     if address := os.environ.get(PREDICTIONS):
         return f"{address}/{endpoint.id}"
-    platform = os.environ.get("MLPLAT_PLATFORM", spec.platform)
-    connection = Connection.read(platform, os.environ.get("MLPLAT_STACK", "local"))
+    connection = Connection.of_run(spec.platform)
     folder = connection.predictions(endpoint.id)
     if folder is None:
         raise RefusedError(

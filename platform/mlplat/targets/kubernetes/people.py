@@ -92,14 +92,11 @@ def pages(spec: PlatformSpec, tracking: Sequence[Service]) -> Iterator[Page]:
 
 
 def _documents(page: Page, given: PagesSpec) -> Documents:
-    policy = f"{route.ENVOY}/v1alpha1"
-    target = {"targetRefs": [{"group": route.API, "kind": "HTTPRoute", "name": _name(page)}]}
     return [
         *([] if page.own else [_leave(page)]),
         # Who may come in stands before the way in.
-        _object(page, policy, "SecurityPolicy", {**target, **_sign_in(page, given)}),
-        _object(page, policy, "BackendTrafficPolicy", {**target, **route.connecting(SECONDS)}),
-        _object(page, f"{route.API}/v1", "HTTPRoute", _route(page, given)),
+        *route.guard(_name(page), _sign_in(page, given), SECONDS),
+        route.own(_name(page), f"{route.API}/v1", "HTTPRoute", _route(page, given)),
     ]
 
 
@@ -163,10 +160,5 @@ def _leave(page: Page) -> dict[str, Any]:
         "from": [{"group": route.API, "kind": "HTTPRoute", "namespace": names.NAMESPACE}],
         "to": [{"group": "", "kind": "Service", "name": page.service}],
     }
-    made = _object(page, f"{route.API}/v1beta1", "ReferenceGrant", spec)
+    made = route.own(_name(page), f"{route.API}/v1beta1", "ReferenceGrant", spec)
     return {**made, "metadata": {**made["metadata"], "namespace": page.namespace}}
-
-
-def _object(page: Page, version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    metadata = {"name": _name(page), "namespace": names.NAMESPACE, "labels": {names.PART_OF: "mlplat"}}
-    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}

@@ -39,13 +39,8 @@ def documents(tracking: Service, spec: PlatformSpec) -> Documents:
     )
     if not has_way(spec) or admitted is None:
         return []
-    target = {"targetRefs": [{"group": route.API, "kind": "HTTPRoute", "name": NAME}]}
-    policy = f"{route.ENVOY}/v1alpha1"
-    return [
-        _object(policy, "SecurityPolicy", {**target, **admitted}),
-        _object(policy, "BackendTrafficPolicy", {**target, **route.connecting(SECONDS)}),
-        _object(f"{route.API}/v1", "HTTPRoute", {"parentRefs": [_parent()], "rules": [_rule(tracking)]}),
-    ]
+    way = {"parentRefs": [_parent()], "rules": [_rule(tracking)]}
+    return [*route.guard(NAME, admitted, SECONDS), route.own(NAME, f"{route.API}/v1", "HTTPRoute", way)]
 
 
 def _parent() -> dict[str, Any]:
@@ -66,8 +61,3 @@ def _rule(tracking: Service) -> dict[str, Any]:
         "timeouts": {"request": f"{SECONDS}s"},
         "backendRefs": [{"group": "", "kind": "Service", "name": tracking.name, "port": tracking.ports["http"]}],
     }
-
-
-def _object(version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    metadata = {"name": NAME, "namespace": names.NAMESPACE, "labels": {names.PART_OF: "mlplat"}}
-    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
