@@ -49,9 +49,11 @@ docs: setup ## Write the generated pages and the schema of stack files again
 docs-check: setup ## Fail when a generated page is stale
 	$(BIN)/python docs/generate.py --check
 
-curves: setup ## Simulate how often gate and drift alarms err, into docs/concepts/*.json (15 min); then `make docs`
+curves: setup ## Find how often gate, alarms and retraining err, and what abstaining saves, into docs/concepts/*.json (20 min); then `make docs`
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python docs/curves.py
 	$(BIN)/python docs/drift.py
+	$(BIN)/python docs/retraining.py
+	$(BIN)/python docs/abstention.py
 
 mutate: setup ## Change what decides, spot by spot; fails where no test notices and nobody has said why (MODULE=… for one)
 	$(BIN)/python scripts/mutate.py $(MODULE)

@@ -95,7 +95,11 @@ def _of(data: dict[str, Any], days: int, worse: float, margin: float) -> dict[st
 
 
 def _tables(data: dict[str, Any]) -> Iterator[str]:
-    yield f"How often a challenger passes at the first look, of {data['runs']} simulated ones ({data['date']}):\n"
+    runs, widest = data["runs"], 1.96 * (0.25 / data["runs"]) ** 0.5
+    yield (
+        f"How often a challenger passes at the first look, of {runs} simulated ones ({data['date']}); a share of one"
+        f" half is known to {100 * widest:.0f} points:\n"
+    )
     yield "| days, margin | " + " | ".join(_worse(worse) for worse in WORSE) + " |"
     yield "|---" * (1 + len(WORSE)) + "|"
     for margin in MARGINS:

@@ -19,10 +19,12 @@ from mlplat.spec.project import ProjectSpec
 
 # Importing pulumi_aws raises two dozen.
 warnings.filterwarnings("ignore", category=DeprecationWarning)
-import aws  # noqa: E402 - beside this file
+import abstention  # noqa: E402 - beside this file
+import aws  # noqa: E402 - likewise
 import curves  # noqa: E402 - likewise
 import drift  # noqa: E402 - likewise
 import mutation  # noqa: E402 - likewise
+import retraining  # noqa: E402 - likewise
 import watching  # noqa: E402 - likewise
 
 ROOT = Path(__file__).parent.parent
@@ -39,11 +41,13 @@ def pages() -> dict[str, str]:
         "docs/reference/project.md": spec_page("mlplat.yaml", ProjectSpec, "What a project says about itself."),
         "docs/reference/targets.md": targets_page(),
         "docs/reference/cli.md": cli_page(),
+        **abstention.pages(),
         **aws.pages(),
         **watching.pages(),
         **curves.pages(),
         **drift.pages(),
         **mutation.pages(),
+        **retraining.pages(),
     }
 
 

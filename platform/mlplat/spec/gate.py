@@ -62,6 +62,11 @@ class GateSpec(Spec):
     min_r2: Annotated[float, Field(ge=-1, lt=1)] = Field(
         0.05, description="Regression: least share of the variance explained, whatever it is compared with."
     )
+    min_coverage: Gap | None = Field(
+        None,
+        description="Binary: least share of rows that a model which abstains (`cost.review`) answers itself; unset, it "
+        "is measured and reported only.",
+    )
     min_rows: PositiveInt = Field(200, description="Fewest rows of a hold-out that may judge.")
     slices: tuple[str, ...] = Field(
         (),

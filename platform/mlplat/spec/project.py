@@ -261,8 +261,12 @@ class ProjectSpec(Spec):
 
     @model_validator(mode="after")
     def _only_classes_are_left_to_a_person(self) -> Self:
-        if self.task != "binary" and (self.serving.abstain or self.cost.review):
-            key = "serving.abstain" if self.serving.abstain else "cost.review"
+        named = {
+            "serving.abstain": self.serving.abstain,
+            "cost.review": self.cost.review,
+            "gate.min_coverage": self.gate.min_coverage,
+        }
+        if self.task != "binary" and (key := next((key for key, value in named.items() if value), None)):
             raise ValueError(f"{key}: a {self.task} has no label to leave to a person")
         return self
 

@@ -56,6 +56,7 @@ def test_a_row_is_left_to_a_person_exactly_where_either_label_is_expected_to_cos
         ({"serving__abstain": {"low": 0.6, "high": 0.6}}, "low must be below high"),
         ({"task": "regression", "cost__review": 0.2}, "cost.review: a regression has no label"),
         ({"task": "regression", "serving__abstain": {"low": 0.4, "high": 0.6}}, "serving.abstain: a regression"),
+        ({"task": "regression", "gate__min_coverage": 0.8}, "gate.min_coverage: a regression has no label"),
     ],
 )
 def test_a_band_that_cannot_be_meant_is_refused(make_spec: MakeSpec, settings: dict[str, Any], said: str) -> None:
@@ -115,7 +116,8 @@ def make(_settings: TrainingSpec, _task: str, _texts: Sequence[str], numbers: Se
 def test_what_is_trained_carries_its_band_and_what_explains_it_and_its_card_says_so(
     make_spec: MakeSpec, rows: pd.DataFrame, tmp_path: Path
 ) -> None:
-    spec = make_spec(gate__resamples=100, cost__missed=50, cost__review=0.25, explanations__route=True)
+    asked = {"cost__missed": 50, "cost__review": 0.25, "gate__min_coverage": 0.995}
+    spec = make_spec(gate__resamples=100, explanations__route=True, **asked)
     prepared = preparation.prepare(spec, Options(Window("2013-05-01")), rows)
     trained = training.train(spec, prepared, make)
     report = judgement.judge(spec, prepared, trained)
@@ -131,6 +133,10 @@ def test_what_is_trained_carries_its_band_and_what_explains_it_and_its_card_says
     for page in (card.markdown, card.html):
         assert "gives no label and leaves the row to a person, whose look costs 0.25" in page(told)
         assert "worth of a review" in page(told)
+        assert "share of rows that get a label: the interval" in page(told)
+    (refused,) = [rule for rule in report["rules"] if not rule["passed"]]
+    assert refused["name"] == "coverage_floor"
+    assert refused["measured"].startswith(f"{report['abstention']['coverage']['value']:.3f} [")
 
     # And what its answers will be explained with: rows that it learned from, whichever format it is served in.
     assert model.contract.explaining is not None

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mlplat.runtime import metrics
-from mlplat.runtime.gate import comparison, floors, groups, slices
+from mlplat.runtime.gate import comparison, coverage, floors, groups, slices
 from mlplat.runtime.gate.comparison import Comparison, Seeds
 from mlplat.runtime.gate.looks import SEED, Look
 from mlplat.runtime.gate.rule import Rule
@@ -73,12 +74,13 @@ def judge(
     *,
     look: int = 1,
     threshold: float | None = None,
+    abstained: NDArray[np.bool_] | None = None,
     seeds: Seeds | None = None,
 ) -> Verdict:
     """Judge a challenger's scores (n) on a hold-out, against the champion's (n) where there is one.
 
     `look` says the how-manyth model this is that these rows judge, `threshold` from which probability it calls a row
-    positive, `seeds` how far seeds alone move it.
+    positive, `abstained` which rows (n) it leaves to a person, `seeds` how far seeds alone move it.
     """
     gate, task, labels = spec.gate, spec.task, holdout.labels
     if small := _too_small(gate, holdout, task):
@@ -87,6 +89,8 @@ def judge(
     resamples = at.resamples(holdout.blocks, gate.resamples)
     prior = np.broadcast_to(np.asarray(holdout.prior, dtype=np.float64), labels.shape)
     rules = [*floors.floors(task, gate, labels, prior, scores, resamples, at.needed)]
+    left = np.zeros(len(labels), dtype=np.bool_) if abstained is None else abstained
+    rules += coverage.rules(gate.min_coverage, left, resamples, at.needed)
     compared = None
     if champion is not None:
         compared = comparison.no_worse(

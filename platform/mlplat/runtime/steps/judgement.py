@@ -27,7 +27,7 @@ def judge(spec: ProjectSpec, prepared: Prepared, trained: Trained) -> dict[str, 
 
     Raises `RefusedError` when the challenger or the champion has learned from the hold-out.
     """
-    from mlplat.serving.model import load
+    from mlplat.serving.model import load, withheld
 
     refuse_leak(prepared.split, timed=spec.data.time is not None)
     name = Name(spec.project, spec.model)
@@ -41,7 +41,7 @@ def judge(spec: ProjectSpec, prepared: Prepared, trained: Trained) -> dict[str, 
         scores, spent = model.score(rows), cost.measure(model, rows)
         theirs = load(champion.folder, digest=champion.digest).score(rows) if champion else None
     look = gate.Look(uses.look(trained.digest), spec.gate.confidence)
-    holdout = _holdout(spec, prepared)
+    holdout = holdout_of(spec, prepared)
     verdict = gate.judge(
         spec,
         holdout,
@@ -49,6 +49,7 @@ def judge(spec: ProjectSpec, prepared: Prepared, trained: Trained) -> dict[str, 
         theirs,
         look=look.number,
         threshold=trained.threshold,
+        abstained=withheld(model.contract, scores),
         seeds=_seeds(spec, trained),
     ).with_rules(*gate.format_rule(spec, trained.served), *cost.rules(spent, spec.gate.budget))
     return {
@@ -108,7 +109,8 @@ def refuse_seen(made: Split, champion: registry.Champion) -> None:
         )
 
 
-def _holdout(spec: ProjectSpec, prepared: Prepared) -> gate.Holdout:
+def holdout_of(spec: ProjectSpec, prepared: Prepared) -> gate.Holdout:
+    """Return the rows that judge, resampled by their days, and what was to be expected of them without a model."""
     train, judged = prepared.split.train, prepared.split.holdout
     labels, column = prepared.labels, spec.gate.climatology
     values = (prepared.named[column].iloc[part] for part in (train, judged)) if column else ()
