@@ -28,6 +28,8 @@ NULL_TEXT, UNKNOWN_TEXT = "\uf8ffnull", "\uf8ffunknown"
 Such a tensor holds no nulls. Neither text is a category of a model that is exported, so a row that really holds
 `NULL_TEXT` holds an unknown text: it reaches the graph as `UNKNOWN_TEXT`, and nothing is mistaken for a null.
 """
+KEY_TYPES = frozenset({"long", "string"})
+"""What a feature store finds rows by (`serialize_entity_key` of Feast)."""
 
 
 class BundleError(MlplatError, ValueError):

@@ -16,7 +16,7 @@ from mlplat.runtime.monitoring.checks import Measured, Window
 from mlplat.spec.base import parse, read_yaml
 from mlplat.spec.project import ProjectSpec
 
-PAGES = ("look-ups", "monitor", "own-data", "retraining", "search")
+PAGES = ("explain", "look-ups", "monitor", "own-data", "retraining", "review", "search")
 PROJECT = {
     "version": 1,
     "project": "flights",

@@ -6,15 +6,18 @@ Requests arrive all the while. Times are measured from the fault to the first an
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
+import re
 import signal
 import sqlite3
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +99,7 @@ def served(platform: Mlplat) -> Iterator[Served]:
     project = Project(platform, platform.folder / "faults", str(BOUGHT))
     _settings(project.folder, family="linear")
     project.train("--until", "2024-05-20")
-    project.train("--until", "2024-05-29", "--set", "gate.margin=0.2")
+    project.train("--until", "2024-05-29", "--set", "gate.margin=0.2", "--set", "explanations.route=true")
     made = Served(project, platform.folder / "state" / "tests" / "local")
     yield made
     project.run("endpoint", "delete", str(BOUGHT), "--yes", code=None)
@@ -191,6 +194,53 @@ def test_a_hanging_challenger_is_a_breach_and_the_champion_serves_on(first: Serv
     assert deploying.returncode == 1
     assert "hangs: no answer for" in said or "errors grew" in said, said
     assert (first.weights(), first.ask()) == ([100], "1")
+
+
+@contextlib.contextmanager
+def explanations(served: Served) -> Iterator[Counter[int]]:
+    """Ask for explanations while the body runs, most of them in no time at all; the map holds what they came to."""
+    body, told, done = json.dumps({"rows": ROWS * 4}).encode(), Counter[int](), threading.Event()
+    url = served.project.url.removesuffix("predict") + "explain"
+
+    def send() -> None:
+        for number in itertools.count():
+            if done.wait(0.01):
+                return
+            hurried = {"x-request-timeout-ms": "0"} if number % 5 else {}
+            request = urllib.request.Request(url, body, {"Content-Type": "application/json", **hurried})
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    told[answer.status] += 1
+            except urllib.error.HTTPError as error:
+                told[error.code] += 1
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield told
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_explanations_that_fail_or_take_long_are_nothing_that_a_rollout_is_judged_by(first: Served) -> None:
+    """The second version alone explains single answers: whatever fails or is slow of them is the challenger's."""
+    (first.project.folder / "rows.json").write_text(json.dumps(ROWS))
+    explain = ("predict", "--data", "rows.json", "--explain")
+    refused = first.project.run(*explain, code=1)
+    assert "answers with 404" in refused.err
+    assert "`explanations.route: true`" in refused.err
+    with traffic(first.project, ROWS) as told, explanations(first) as explained:
+        until(lambda: explained[404] > 20, what="the first version explains nothing")
+        first.deploy("2")
+    log.info("explanations by status: %s; predictions: %s", dict(explained), told)
+    assert explained[504] > 20
+    assert explained[200] > 5
+    assert told["failed"] == 0, told
+    assert first.ask() == "2"
+    shown = first.project.run(*explain).out
+    assert [len(re.findall(rf"(?m)^{column} ", shown)) for column in ("country", "price", "age")] == [2, 2, 2]
+    assert len(re.findall(r"(?m)^probability 0\.\d+, label [01]; 0\.\d+ on average$", shown)) == 2
 
 
 def test_a_hanging_champion_is_replaced_by_the_one_before_and_started_again(first: Served) -> None:

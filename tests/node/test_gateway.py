@@ -156,12 +156,12 @@ def address(cluster: Cluster) -> str:
     return f"http://{found[0]['spec']['clusterIP']}" if found else ""
 
 
-def ask(cluster: Cluster, count: int) -> Counter[str]:
+def ask(cluster: Cluster, count: int, path: str = "predict") -> Counter[str]:
     """Return who answered, by how often; `error` is an answer that is none."""
     told: Counter[str] = Counter()
     for _ in range(count):
         try:
-            with urllib.request.urlopen(f"{address(cluster)}/endpoints/{LATE}/predict", timeout=5) as answer:
+            with urllib.request.urlopen(f"{address(cluster)}/endpoints/{LATE}/{path}", timeout=5) as answer:
                 told[answer.read().decode()] += 1
         except OSError:
             told["error"] += 1
@@ -179,10 +179,12 @@ def test_a_route_is_taken_and_requests_are_shared_by_its_weights(cluster: Cluste
     assert 2 <= told["r2"] <= 62
 
 
-def test_what_the_proxies_count_is_what_was_answered(cluster: Cluster, routes: Routes) -> None:
+def test_what_the_proxies_count_is_what_was_answered_and_no_explanation(cluster: Cluster, routes: Routes) -> None:
     upstreams = [Upstream(LATE, label, PORT) for label in ("r1", "r2")]
     routes.counts(upstreams)
     before = _counted(routes, upstreams)
+    explained = ask(cluster, 50, "explain")
+    assert explained["r1"] + explained["r2"] == 50
     told = ask(cluster, REQUESTS)
     until(
         lambda: _new(routes, upstreams, before) == {"r1": told["r1"], "r2": told["r2"]}, seconds=20, what="the counts"

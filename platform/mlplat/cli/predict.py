@@ -5,38 +5,59 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlplat.cli import endpoints
+from mlplat.cli import contributions, endpoints
 from mlplat.cli.console import emit_json
 from mlplat.cli.options import json_option, stack_option
 from mlplat.errors import MlplatError, NotReadyError, RefusedError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
+    import httpx
+
     from mlplat.bundle import Contract
     from mlplat.controller.document import Endpoint, Revision
 
-ROWS_A_REQUEST = 1000
 SECONDS = 60.0
 """Twice what the gateway lets a request take."""
 Rows = list[Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What rows are sent for."""
+
+    path: str
+    answers: str
+    """Key of what is answered for each row."""
+    rows: int
+    """Of one request."""
+
+
+PREDICT = Question("predict", "predictions", 1000)
+EXPLAIN = Question("explain", "explanations", 8)
+"""As many rows as a model server explains at a time."""
 
 
 @click.command()
 @click.argument("endpoint", required=False)
 @click.option("--data", metavar="FILE", help="Rows as JSON, JSON lines or CSV; `-` is standard input.")
 @click.option("--example", is_flag=True, help="Send the example rows that came with the serving version.")
+@click.option("--explain", is_flag=True, help="Show which columns moved each answer, and by how much.")
 @stack_option
 @json_option
-def command(endpoint: str | None, *, data: str | None, example: bool, stack: str, as_json: bool) -> None:
+def command(endpoint: str | None, *, data: str | None, example: bool, explain: bool, stack: str, as_json: bool) -> None:
     """Ask ENDPOINT, by default the project's own, through the gateway.
 
     Rows are objects by column: one, a list, or {"rows": […]}; or a table with a head. Prints one prediction a line as
-    JSON; with --json the whole answers, which name the version and the revision that gave them.
+    JSON; with --json the whole answers, which name the version and the revision that gave them. With --explain a
+    prediction is followed by the columns that moved it most; the version has to have been trained with
+    `explanations.route: true`.
 
     On a cluster the caller is known by the key in MLPLAT_API_KEY, or by the token in MLPLAT_TOKEN. A gateway without an
     address outside of it is reached by a forwarded port.
@@ -44,6 +65,7 @@ def command(endpoint: str | None, *, data: str | None, example: bool, stack: str
     \b
     Example:
       mlplat predict --example
+      mlplat predict --example --explain
       mlplat predict flights/late --data rows.csv
       echo '{"origin": "JFK", "distance": 1089}' | mlplat predict flights/late --data -
     """
@@ -62,14 +84,18 @@ def command(endpoint: str | None, *, data: str | None, example: bool, stack: str
         raise UsageError("no rows were given", hint="add `--data FILE`, `--data -` for standard input, or `--example`")
     champion = _champion(found)
     rows = _examples(where, champion) if example else _read(data or "-", lambda: _known_contract(where, champion))
-    with where.reach(f"{where.address(name)}/predict") as url:
-        answers = list(_ask(url, rows, _caller()))
+    question = EXPLAIN if explain else PREDICT
+    with where.reach(f"{where.address(name)}/{question.path}") as url:
+        answers = list(ask(url, question, rows, _caller()))
     if as_json:
         emit_json(answers[0] if len(answers) == 1 else answers)
         return
-    for answer in answers:
-        for prediction in answer["predictions"]:
-            click.echo(json.dumps(prediction))
+    for place, answer in enumerate(answers):
+        if explain:
+            contributions.show(answer, rows[place * question.rows :][: question.rows])
+        else:
+            for prediction in answer["predictions"]:
+                click.echo(json.dumps(prediction))
 
 
 def _champion(endpoint: Endpoint) -> Revision:
@@ -177,35 +203,51 @@ def _caller() -> dict[str, str]:
     return {**({"x-api-key": key} if key else {}), **({"authorization": f"Bearer {token}"} if token else {})}
 
 
-def _ask(url: str, rows: Rows, caller: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+def ask(url: str, question: Question, rows: Rows, caller: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    """Send rows in as many requests as they need, and give each answer's document. Raises `MlplatError`."""
     import httpx
 
     with httpx.Client(trust_env=False, timeout=SECONDS, headers=dict(caller)) as http:
-        for start in range(0, len(rows), ROWS_A_REQUEST):
+        for start in range(0, len(rows), question.rows):
+            sent = rows[start : start + question.rows]
             try:
-                answer = http.post(url, json={"rows": rows[start : start + ROWS_A_REQUEST]})
+                answer = http.post(url, json={"rows": sent})
             except httpx.HTTPError as error:
                 raise UnreachableError(
                     f"the gateway does not answer on {url}: {error}", hint="`mlplat status` shows whether it runs"
                 ) from error
-            yield _checked(answer.status_code, answer.text, start, rows)
+            of = f" (rows {start} to {start + len(sent) - 1})" if len(rows) > question.rows else ""
+            yield _checked(answer, question, of)
 
 
-def _checked(status: int, text: str, start: int, rows: Sequence[Any]) -> Mapping[str, Any]:
+def _checked(answer: httpx.Response, question: Question, of: str) -> Mapping[str, Any]:
     """Return an answer's document. Raises `UsageError` for refused rows, `RefusedError` for a caller, `MlplatError`."""
+    status, text = answer.status_code, answer.text.strip()
     try:
-        document = json.loads(text)
+        document = answer.json()
     except ValueError:
         document = {}
-    said = document.get("error") if isinstance(document, dict) else None
-    if status < 300 and isinstance(document, dict) and "predictions" in document:  # noqa: PLR2004 - HTTP success
+    said = (document.get("error") if isinstance(document, dict) else None) or text
+    if status < 300 and isinstance(document, dict) and question.answers in document:  # noqa: PLR2004 - HTTP success
         return document
     if status in (401, 403):
         raise RefusedError(
-            f"the gateway does not let this caller in ({status}): {said or text.strip() or 'nothing more'}",
+            f"the gateway does not let this caller in ({status}): {said or 'nothing more'}",
             hint="put the key that the endpoint's team gave you into MLPLAT_API_KEY, or a token into MLPLAT_TOKEN",
         )
     if status in (400, 413, 422):
-        of = f" (rows {start} to {min(start + ROWS_A_REQUEST, len(rows)) - 1})" if len(rows) > ROWS_A_REQUEST else ""
-        raise UsageError(f"the rows were refused{of}: {said or text.strip() or status}")
-    raise MlplatError(f"the endpoint answers with {status}: {said or text.strip() or 'nothing more'}")
+        raise UsageError(f"the rows were refused{of}: {said or status}")
+    raise MlplatError(f"the endpoint answers{of} with {status}: {said or 'nothing more'}", hint=_next(answer, question))
+
+
+def _next(answer: httpx.Response, question: Question) -> str | None:
+    """Return what to do about an explanation that was not given; None where there is nothing to say."""
+    if question == EXPLAIN and answer.status_code == 404:  # noqa: PLR2004 - no such path
+        return (
+            "what a version explains with is part of it: set `explanations.route: true` in the project's mlplat.yaml, "
+            "train, and deploy what was trained"
+        )
+    if question == EXPLAIN and answer.status_code == 429:  # noqa: PLR2004 - too many requests
+        seconds = answer.headers.get("retry-after", "a few")
+        return f"ask again in {seconds} s: a model server explains one request at a time, while one other waits"
+    return None

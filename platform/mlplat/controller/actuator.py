@@ -93,4 +93,4 @@ class Actuator(Protocol):
         """Return what revisions have answered, by cluster: counters that only grow, until the gateway starts anew."""
 
     def active(self, upstream: Upstream) -> int:
-        """Return how many requests a revision is answering."""
+        """Return how many predictions a revision is making."""

@@ -1,8 +1,11 @@
 """Envoy as the gateway of all endpoints: what it should hold, the files it follows, and what it counts.
 
-Clusters are revisions, routes are endpoints. Envoy follows a file renamed into place without dropping a request; it
-answers 503 for a route to a cluster it does not know, and keeps the old routes when it refuses new ones. So clusters
-come before the routes that name them and go after them, and whoever gives weight waits until Envoy says it has both.
+Clusters are revisions, routes are endpoints. A revision has a second cluster for its explanations: they take many times
+as long as predictions, and would condemn it or hide what is wrong with it. Predictions alone count.
+
+Envoy follows a file renamed into place without dropping a request; it answers 503 for a route to a cluster it does not
+know, and keeps the old routes when it refuses new ones. So clusters come before the routes that name them and go after
+them, and whoever gives weight waits until Envoy says it has both.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from mlplat.controller.window import Window
 from mlplat.errors import NotReadyError, RefusedError, UnreachableError
 from mlplat.files import write_if_changed
 from mlplat.labels import Name
+from mlplat.manifests.route import EXPLAIN
 
 API = "type.googleapis.com/envoy"
 CLUSTER_TYPE = f"{API}.config.cluster.v3.Cluster"
@@ -31,6 +35,9 @@ HTTP_TYPE = f"{API}.extensions.upstreams.http.v3.HttpProtocolOptions"
 ROUTES_NAME = "mlplat"
 """Name of the route configuration, as the gateway's listener asks for it."""
 STAT_PREFIX = "gateway"
+
+EXPLAINING = "-explaining"
+"""What the name of a revision's cluster for explanations ends with."""
 
 REQUEST_SECONDS = 30
 """A prediction that takes longer is answered with 504 and counts as an error."""
@@ -71,6 +78,11 @@ class Upstream:
     def counted_as(self) -> str:
         """`project/endpoint/r3`: Envoy cuts a cluster's name at its first dot when it names its counters."""
         return f"{self.endpoint}/{self.revision}"
+
+    @property
+    def explaining(self) -> Upstream:
+        """The same servers as a cluster of its own, whose counters nobody reads."""
+        return replace(self, revision=f"{self.revision}{EXPLAINING}")
 
 
 @dataclass(frozen=True)
@@ -133,19 +145,22 @@ class Gateway:
         if wanted == self._held and self._files() == self._written:
             return
         self._held = None
-        new = {cluster["name"]: cluster for cluster in map(_cluster, wanted.upstreams)}
+        new = {each.cluster: _cluster(each) for one in wanted.upstreams for each in (one, one.explaining)}
         # Routes that are still in force may name clusters that are to go.
         self._follow_clusters({**self._named_by_routes(), **new})
-        self._follow_routes([_envoy_route(route) for route in wanted.routes])
+        self._follow_routes([each for route in wanted.routes for each in _envoy_routes(route)])
         self._follow_clusters(new)
         self._held, self._written = wanted, self._files()
 
     def counts(self, upstreams: Iterable[Upstream]) -> dict[str, Window]:
-        """Return what each revision has answered since Envoy started, by cluster. Raises `UnreachableError`."""
+        """Return how each revision answered predictions since Envoy started, by cluster. Raises `UnreachableError`."""
         return {upstream.cluster: self._samples(upstream)[0] for upstream in upstreams}
 
     def active(self, upstream: Upstream) -> int:
-        """Return how many requests a revision is answering. Raises `UnreachableError`."""
+        """Return how many predictions a revision is making. Raises `UnreachableError`.
+
+        Explanations are not waited for: a server that ends answers what it has begun.
+        """
         return self._samples(upstream)[1]
 
     def _samples(self, upstream: Upstream) -> tuple[Window, int]:
@@ -156,7 +171,7 @@ class Gateway:
         return _text(self.clusters_file), _text(self.routes_file)
 
     def _named_by_routes(self) -> dict[str, Any]:
-        named = re.findall(r'"name": *"([^"]+\.r\d+)"', _text(self.routes_file))
+        named = re.findall(r'"name": *"([^"]+)"', _text(self.routes_file))
         present = json.loads(_text(self.clusters_file) or "{}").get("resources", [])
         return {cluster["name"]: cluster for cluster in present if cluster["name"] in named}
 
@@ -263,12 +278,22 @@ def _cluster(upstream: Upstream) -> dict[str, Any]:
     }
 
 
-def _envoy_route(route: Route) -> dict[str, Any]:
+def _envoy_routes(route: Route) -> list[dict[str, Any]]:
+    """Return an endpoint's routes; Envoy takes the first that matches."""
+    base = f"/endpoints/{route.endpoint}"
+    explaining = [(f"{name}{EXPLAINING}", weight) for name, weight in route.weights]
+    return [
+        _envoy_route({"path": f"{base}{EXPLAIN}"}, EXPLAIN, explaining),
+        _envoy_route({"prefix": f"{base}/"}, "/", route.weights),
+    ]
+
+
+def _envoy_route(match: Mapping[str, str], rewritten: str, weights: Iterable[tuple[str, int]]) -> dict[str, Any]:
     return {
-        "match": {"prefix": f"/endpoints/{route.endpoint}/"},
+        "match": dict(match),
         "route": {
-            "prefix_rewrite": "/",
-            "weighted_clusters": {"clusters": [{"name": name, "weight": weight} for name, weight in route.weights]},
+            "prefix_rewrite": rewritten,
+            "weighted_clusters": {"clusters": [{"name": name, "weight": weight} for name, weight in weights]},
             "timeout": f"{REQUEST_SECONDS}s",
             "retry_policy": {
                 "retry_on": "connect-failure",

@@ -4,6 +4,10 @@ Envoy Gateway gives all backends of a rule one Envoy cluster, and so one set of 
 filter of its own; then each has its own, named by its place in the list. So every backend has a filter, which says who
 answers, and a revision keeps its place in the list for as long as it is there: a place that fell empty is held by
 another revision without weight until a new one takes it.
+
+Rules come in pairs, for predictions and for explanations, which take many times as long and would condemn a revision or
+hide what is wrong with it. A rule's place is part of what Envoy counts by as well: even ones are predictions', and
+nobody reads what is counted of odd ones.
 """
 
 from __future__ import annotations
@@ -36,6 +40,9 @@ CHOSEN = "x-mlplat-variant"
 """Header by which a caller asks for one of the revisions that get traffic, for a test of two against each other."""
 MOST_BACKENDS = 16
 """In one rule (Gateway API)."""
+
+EXPLAIN = "/explain"
+"""Path of explanations, below an endpoint's."""
 
 Document = dict[str, Any]
 
@@ -182,19 +189,14 @@ def _route(
     treatment: Treatment,
     mirror: tuple[str, int] | None,
 ) -> Document:
+    to = [_backend(endpoint, treatment.port, each.revision, each.weight) for each in listed]
     shared = sorted({each.revision for each in listed if each.weight})
-    rules = [
-        # The first one: its place is part of what Envoy counts by.
-        {
-            "name": "weights",
-            "matches": [{"path": _path(endpoint)}],
-            "filters": [_rewrite(), *([_copies(endpoint, treatment.port, *mirror)] if mirror else [])],
-            "timeouts": {"request": f"{REQUEST_SECONDS}s"},
-            "backendRefs": [_backend(endpoint, treatment.port, each.revision, each.weight) for each in listed],
-        },
-        # More headers match more: a caller that asks for a revision gets it, and counts for nobody's share.
-        *([_asked_for(endpoint, treatment.port, each) for each in shared] if len(shared) > 1 else []),
-    ]
+    predicting, explaining = _pair(endpoint, "weights", to)
+    if mirror:
+        predicting["filters"].append(_copies(endpoint, treatment.port, *mirror))
+    # More headers match more: a caller that asks for a revision gets it, and counts for nobody's share.
+    chosen = [_asked_for(endpoint, treatment.port, each) for each in shared] if len(shared) > 1 else []
+    rules = [predicting, explaining, *(rule for pair in chosen for rule in pair)]
     spec = {
         "parentRefs": [parent()],
         **({"hostnames": [treatment.hostname]} if treatment.hostname else {}),
@@ -203,24 +205,38 @@ def _route(
     return {"apiVersion": f"{API}/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": spec}
 
 
-def _asked_for(endpoint: Name, port: int, revision: str) -> Document:
+def _asked_for(endpoint: Name, port: int, revision: str) -> tuple[Document, Document]:
+    chosen = {"headers": [{"type": "Exact", "name": CHOSEN, "value": revision}]}
+    return _pair(endpoint, f"only-{revision}", [_backend(endpoint, port, revision, 1)], chosen)
+
+
+def _pair(
+    endpoint: Name, name: str, to: list[Document], more: Mapping[str, Any] | None = None
+) -> tuple[Document, Document]:
+    """Return the rules of predictions and of explanations. The longer path of the two is the one that matches."""
+    base = f"/endpoints/{endpoint}"
+    return (
+        _rule(name, {"path": _prefix(base), **(more or {})}, "/", to),
+        _rule(f"{name}-explain", {"path": _prefix(f"{base}{EXPLAIN}"), **(more or {})}, EXPLAIN, to),
+    )
+
+
+def _rule(name: str, match: Document, rewritten: str, to: list[Document]) -> Document:
     return {
-        "name": f"only-{revision}",
-        "matches": [
-            {"path": _path(endpoint), "headers": [{"type": "Exact", "name": CHOSEN, "value": revision}]},
-        ],
-        "filters": [_rewrite()],
+        "name": name,
+        "matches": [match],
+        "filters": [_rewrite(rewritten)],
         "timeouts": {"request": f"{REQUEST_SECONDS}s"},
-        "backendRefs": [_backend(endpoint, port, revision, 1)],
+        "backendRefs": to,
     }
 
 
-def _path(endpoint: Name) -> Document:
-    return {"type": "PathPrefix", "value": f"/endpoints/{endpoint}"}
+def _prefix(path: str) -> Document:
+    return {"type": "PathPrefix", "value": path}
 
 
-def _rewrite() -> Document:
-    return {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}}
+def _rewrite(path: str) -> Document:
+    return {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": path}}}
 
 
 def _copies(endpoint: Name, port: int, revision: str, percent: int) -> Document:

@@ -64,7 +64,7 @@ class Explainer:
     def written(self, served: Served, found: Shares) -> bytes:
         """Write shares as the answer's body."""
         contract = self._model.contract
-        answer = "value" if contract.task == "regression" else "probability"
+        answers = zip(self._model.answers(found.scores), found.values, found.errors, strict=True)
         return orjson.dumps(
             {
                 "model": f"{contract.project}/{contract.model}",
@@ -73,8 +73,8 @@ class Explainer:
                 "base": found.base,
                 "background_rows": len(self.background[self._model.schema.names[0]]),
                 "explanations": [
-                    {answer: score, "contributions": _named(self._model.schema.names, values, errors)}
-                    for score, values, errors in zip(found.scores.tolist(), found.values, found.errors, strict=True)
+                    {**answer, "contributions": _named(self._model.schema.names, values, errors)}
+                    for answer, values, errors in answers
                 ],
             }
         )

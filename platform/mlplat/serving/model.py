@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlplat.bundle import BundleError, Column, Contract, Example, Row, read_contract
+from mlplat.bundle import KEY_TYPES, BundleError, Column, Contract, Example, Row, read_contract
 from mlplat.bundle import digest as digest_of
 from mlplat.errors import MlplatError, RefusedError
 from mlplat.serving.columns import Columns, InputError, Schema
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_THRESHOLD = 0.5
-KEY_TYPES = frozenset({"long", "string"})
-"""What a feature store finds rows by (`serialize_entity_key` of Feast)."""
 TOLERANCE = 1e-5
 """Difference, absolute and relative, up to which an answer is the same: float32 and another processor's rounding."""
 LARGEST = 1e30

@@ -141,8 +141,8 @@ def schemas(served: Served) -> dict[str, Schema]:
 def _explanations(served: Served) -> dict[str, Schema]:
     contract, number = served.model.contract, {"type": "number"}
     share = _object({"value": number, "error": {"type": "number", "minimum": 0}})
-    answer = "value" if contract.task == "regression" else "probability"
-    one = _object({answer: number, "contributions": _object({column.name: share for column in contract.columns})})
+    shares = {"contributions": _object({column.name: share for column in contract.columns})}
+    one = _object(_prediction(contract) | shares)
     most = min(served.rows, MOST_ROWS)
     return {
         "FewRows": _object({"rows": {"type": "array", "items": _ref("Row"), "minItems": 1, "maxItems": most}}),

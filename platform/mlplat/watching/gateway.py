@@ -15,9 +15,10 @@ NAMES = "endpoint:route:info"
 """Which endpoint a route is of: 1 for each pair."""
 BY = "endpoint, in_namespace"
 """Labels of every record of an endpoint."""
-CLUSTERS = "httproute/([^/]+)/([^/]+)/rule/[0-9]+(/backend/[0-9]+)?"
+CLUSTERS = "httproute/([^/]+)/([^/]+)/rule/[0-9]*[02468](/backend/[0-9]+)?"
 """What Envoy Gateway calls the backends of a rule, with namespace and route in it. Those that get copies are called
-`…/rule/0-mirror-0`: what they answer, no caller sees."""
+`…/rule/0-mirror-0`: what they answer, no caller sees. Odd rules are those of explanations, of which nothing is promised
+(`manifests.route`)."""
 REMEMBERED = "1d"
 """For how long routes keep their endpoints' names while there is no controller to tell them."""
 
@@ -37,7 +38,7 @@ class Counted:
 ROUTED = Counted(CLUSTERS, (("in_namespace", "$1"), ("route", "$2")), named=True)
 """On a cluster, by Envoy Gateway."""
 HERE = Counted("([^/]+/[^/]+)/r[0-9]+", (("endpoint", "$1"),), named=False)
-"""On one computer, by our own controller."""
+"""On one computer, by our own controller, whose clusters for explanations have a name that goes on."""
 
 
 def records(latency_ms: int, counted: Counted = ROUTED) -> Group:

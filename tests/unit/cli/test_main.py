@@ -55,6 +55,7 @@ def test_every_verb_has_its_line_and_no_line_is_without_a_verb() -> None:
         "workflows",
         "clouds",
         "dataplaces",
+        "contributions",
         "review",
     }
     assert cli.list_commands(click.Context(cli)) == VERBS

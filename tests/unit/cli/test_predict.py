@@ -58,6 +58,101 @@ def test_many_rows_are_sent_in_parts_and_answered_in_order(endpoints: Endpoints,
     assert len(result.stdout.splitlines()) == 2500
 
 
+WHY = {
+    "base": 0.2371,
+    "background_rows": 64,
+    "explanations": [
+        {
+            "label": None,
+            "probability": 0.5204,
+            "abstained": True,
+            "contributions": {
+                "flight_30d": {"value": 0.3, "error": 0.0041},
+                "origin": {"value": -0.041, "error": 0.004},
+                "distance": {"value": 0.0243, "error": 0.012},
+                "a": {"value": 0.0002, "error": 0},
+                "b": {"value": -0.0001, "error": 0},
+                "c": {"value": 0.00004, "error": 0},
+                "d": {"value": -0.00002, "error": 0},
+            },
+        }
+    ],
+}
+
+
+def test_what_moved_an_answer_most_is_shown_and_the_rest_is_added_up(endpoints: Endpoints, upstream: Upstream) -> None:
+    endpoints.deployed()
+    upstream.answer = WHY
+    result = endpoints.run(
+        "predict", "flights/late", "--explain", "--data", "-", stdin='{"origin": "JFK", "distance": null}'
+    )
+    assert upstream.asked[0][0] == "/endpoints/flights/late/explain"
+    head, *lines = result.stdout.splitlines()
+    assert head == "probability 0.52, no label: left to a person; 0.237 on average"
+    assert [line.split() for line in lines if line] == [
+        ["COLUMN", "VALUE", "MOVES", "IT", "BY", "ERROR"],
+        ["flight_30d", "+0.3", "0.0041"],
+        ["origin", "JFK", "-0.041", "0.004"],
+        ["distance", "null", "+0.0243", "0.012"],
+        ["a", "+0.0002", "0"],
+        ["b", "-0.0001", "0"],
+        ["2", "others", "+2e-05"],
+    ]
+    whole = endpoints.run("predict", "flights/late", "--explain", "--example", "--json")
+    assert json.loads(whole.stdout) == WHY
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"label": False, "probability": 0.25}, "probability 0.25, label False; 2 on average"),
+        ({"label": "late", "probability": 0.5, "abstained": False}, "probability 0.5, label late; 2 on average"),
+        ({"probability": 0.25}, "probability 0.25; 2 on average"),  # a server of an earlier version
+        ({"value": 12.345}, "value 12.3; 2 on average"),
+    ],
+)
+def test_each_explained_row_begins_with_its_answer(
+    endpoints: Endpoints, upstream: Upstream, answer: dict[str, Any], said: str
+) -> None:
+    endpoints.deployed()
+    upstream.answer = {"base": 2, "explanations": [{**answer, "contributions": {}}]}
+    assert endpoints.run("predict", "flights/late", "--explain", "--example").stdout.splitlines()[0] == said
+
+
+def test_rows_are_explained_a_few_at_a_time_and_each_table_shows_its_own_row(
+    endpoints: Endpoints, upstream: Upstream
+) -> None:
+    endpoints.deployed()
+    share = {"probability": 0.5, "contributions": {"distance": {"value": 0.1, "error": 0.01}}}
+    upstream.answer = {"base": 0.4, "explanations": [share] * 8}
+    text = "\n".join(json.dumps({**ROW, "distance": index}) for index in range(16))
+    result = endpoints.run("predict", "flights/late", "--explain", "--data", "-", stdin=text)
+    assert [len(body["rows"]) for _, body in upstream.asked] == [8, 8]
+    shown = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("distance")]
+    assert shown == [str(index) for index in range(16)]
+
+
+@pytest.mark.parametrize(
+    ("explain", "status", "hint"),
+    [
+        (True, 404, "`explanations.route: true`"),
+        (True, 429, "ask again in a few s"),
+        (True, 500, None),
+        (False, 404, None),
+    ],
+)
+def test_what_to_do_is_said_where_nothing_was_explained(
+    endpoints: Endpoints, upstream: Upstream, explain: bool, status: int, hint: str | None
+) -> None:
+    endpoints.deployed()
+    upstream.status, upstream.answer = status, {"error": "not here, not now"}
+    result = endpoints.run("predict", "flights/late", "--example", *(["--explain"] if explain else []))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "not here, not now" in str(result.exception)
+    told = getattr(result.exception, "hint", None)
+    assert told is None if hint is None else hint in str(told)
+
+
 @pytest.mark.parametrize(
     ("status", "answer", "code", "says"),
     [

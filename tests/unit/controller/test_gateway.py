@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import pytest
 from mlplat.controller.gateway import Gateway, Plan, Route, Upstream, read_samples
 from mlplat.errors import NotReadyError, RefusedError, UnreachableError
 from mlplat.labels import Name
+from mlplat.watching.gateway import HERE
 
 LATE = Name("flights", "late")
 ONE, TWO = Upstream(LATE, "r1", 9001), Upstream(LATE, "r2", 9002)
+FIRST, SECOND = ("r1", "r1-explaining"), ("r2", "r2-explaining")
+HELD = FIRST + SECOND
 
 
 class Envoy:
@@ -47,7 +51,7 @@ class Envoy:
 
     def _remember(self) -> None:
         routes = self.folder / "routes.json"
-        named = [name for name in ("r1", "r2") if routes.exists() and f'.{name}"' in routes.read_text()]
+        named = [name for name in HELD if routes.exists() and f'.{name}"' in routes.read_text()]
         now = (*(name.rpartition(".")[2] for name in self._clusters()), "->", *named)
         if not self.seen or self.seen[-1] != now:
             self.seen.append(now)
@@ -74,10 +78,10 @@ def test_a_revision_is_known_before_it_is_routed_to_and_routed_past_before_it_is
     gateway.apply(routed((ONE, 100), upstreams=(ONE,)))
     gateway.apply(routed((TWO, 100), upstreams=(TWO,)))
     assert envoy.seen[-4:] == [
-        ("r1", "->", "r1"),
-        ("r1", "r2", "->", "r1"),
-        ("r1", "r2", "->", "r2"),
-        ("r2", "->", "r2"),
+        (*FIRST, "->", *FIRST),
+        (*FIRST, *SECOND, "->", *FIRST),
+        (*FIRST, *SECOND, "->", *SECOND),
+        (*SECOND, "->", *SECOND),
     ]
 
 
@@ -99,12 +103,32 @@ def test_a_file_that_was_lost_is_written_again(gateway: Gateway, tmp_path: Path)
 def test_routes_carry_weights_a_timeout_and_retries_of_connections_only(gateway: Gateway, tmp_path: Path) -> None:
     gateway.apply(routed((ONE, 90), (TWO, 10)))
     host = json.loads((tmp_path / "routes.json").read_text())["resources"][0]["virtual_hosts"][0]
-    route = host["routes"][0]
-    assert route["match"] == {"prefix": "/endpoints/flights/late/"}
-    assert [item["weight"] for item in route["route"]["weighted_clusters"]["clusters"]] == [90, 10]
-    assert route["route"]["retry_policy"]["retry_on"] == "connect-failure"
-    assert route["route"]["timeout"] == "30s"
-    assert host["routes"][-1]["direct_response"]["status"] == 404
+    explaining, predicting, nothing = host["routes"]
+    assert explaining["match"] == {"path": "/endpoints/flights/late/explain"}
+    assert explaining["route"]["prefix_rewrite"] == "/explain"
+    assert predicting["match"] == {"prefix": "/endpoints/flights/late/"}
+    for route in (explaining, predicting):
+        assert [item["weight"] for item in route["route"]["weighted_clusters"]["clusters"]] == [90, 10]
+        assert route["route"]["retry_policy"]["retry_on"] == "connect-failure"
+        assert route["route"]["timeout"] == "30s"
+    assert nothing["direct_response"]["status"] == 404
+
+
+def test_explanations_are_answered_by_the_same_servers_and_counted_apart(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.apply(routed((ONE, 90), (TWO, 10)))
+    clusters = json.loads((tmp_path / "clusters.json").read_text())["resources"]
+    ports = {
+        each["alt_stat_name"]: endpoint["endpoint"]["address"]["socket_address"]["port_value"]
+        for each in clusters
+        for endpoint in each["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    }
+    explaining = {f"flights/late/{label}-explaining": port for label, port in (("r1", 9001), ("r2", 9002))}
+    assert ports == {"flights/late/r1": 9001, "flights/late/r2": 9002, **explaining}
+    # Slow and failing ones change nothing of what a revision is judged by.
+    slow = PAGE.replace("late/r1", "late/r1-explaining").replace('"} ', '"} 9')
+    assert read_samples(PAGE + slow, ONE.counted_as) == read_samples(PAGE, ONE.counted_as)
+    here = re.compile(HERE.clusters)
+    assert [bool(here.fullmatch(name)) for name in ports] == ["explaining" not in name for name in ports]
 
 
 def test_a_refusal_is_said(gateway: Gateway, envoy: Envoy) -> None:

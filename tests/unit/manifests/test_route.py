@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import crds
+from mlplat.controller.kubernetes.routes import COUNTERS
 from mlplat.labels import Name
 from mlplat.manifests import names, route
 from mlplat.manifests.route import Backend, Treatment
+from mlplat.watching import gateway
 
 LATE = Name("flights", "late")
 
@@ -54,13 +58,32 @@ def test_both_objects_pass_their_schemas_and_each_backend_has_a_filter_of_its_ow
     treatment = Treatment("late.example.com", 64, 100)
     found, policy = route.documents(LATE, "team-a", listed, treatment, mirror=("r3", 20))
     assert [*crds.problems(found), *crds.problems(policy)] == []
-    weighted, *chosen = found["spec"]["rules"]
-    assert [each["filters"][0]["requestHeaderModifier"]["set"][0]["value"] for each in weighted["backendRefs"]] == [
-        "r1",
-        "r2",
-    ]
-    assert [rule["matches"][0]["headers"][0]["value"] for rule in chosen] == ["r1", "r2"]
+    weighted, explaining, *chosen = found["spec"]["rules"]
+    for rule in (weighted, explaining):
+        assert [each["filters"][0]["requestHeaderModifier"]["set"][0]["value"] for each in rule["backendRefs"]] == [
+            "r1",
+            "r2",
+        ]
+    assert [rule["matches"][0]["headers"][0]["value"] for rule in chosen] == ["r1", "r1", "r2", "r2"]
     assert policy["spec"]["targetRefs"][0]["name"] == found["metadata"]["name"]
+
+
+@pytest.mark.parametrize("shares", [(100,), (90, 10)])
+def test_explanations_have_the_odd_rules_of_which_nothing_is_read(shares: tuple[int, ...]) -> None:
+    listed = [Backend(f"r{place}", weight) for place, weight in enumerate(shares)]
+    rules = route.documents(LATE, "team-a", listed, Treatment(), mirror=("r9", 20))[0]["spec"]["rules"]
+    read = re.compile(gateway.CLUSTERS)
+    for place, rule in enumerate(rules):
+        is_explaining = rule["matches"][0]["path"]["value"].endswith("/explain")
+        assert is_explaining == bool(place % 2)
+        rewritten = rule["filters"][0]["urlRewrite"]["path"]["replacePrefixMatch"]
+        assert rewritten == ("/explain" if is_explaining else "/")
+        counted = route.cluster("team-a", LATE, 0).replace("/rule/0/", f"/rule/{place}/")
+        assert bool(read.fullmatch(counted)) != is_explaining
+        stat = f"cluster.{counted}.upstream_rq_2xx"
+        assert bool(re.search(COUNTERS, stat)) == (place == 0)
+    # Nobody looks at a copy's answer, and an explanation is no small thing to make for nobody.
+    assert ["requestMirror" in str(rule["filters"]) for rule in rules] == [True] + [False] * (len(rules) - 1)
 
 
 def test_only_connections_that_failed_are_tried_again() -> None:
@@ -69,7 +92,8 @@ def test_only_connections_that_failed_are_tried_again() -> None:
 
 
 def test_a_route_of_one_revision_needs_no_choice() -> None:
-    assert len(route.documents(LATE, "team-a", [Backend("r1", 100)], Treatment())[0]["spec"]["rules"]) == 1
+    rules = route.documents(LATE, "team-a", [Backend("r1", 100)], Treatment())[0]["spec"]["rules"]
+    assert [rule["name"] for rule in rules] == ["weights", "weights-explain"]
 
 
 def test_names_that_envoy_counts_by_have_no_dot() -> None:

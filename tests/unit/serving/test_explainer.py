@@ -6,7 +6,9 @@ import asyncio
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import pytest
 from httpx import AsyncClient, Response
 
 from mlplat.bundle import CONTRACT_FILE, BundleError
+from mlplat.cli import predict
+from mlplat.errors import MlplatError
 from mlplat.serving import shapley
 from mlplat.serving.app import Server
 from mlplat.serving.explainer import MOST_ROWS, WAITING, Explainer
@@ -22,6 +26,7 @@ from mlplat.serving.model import load
 from mlplat.serving.options import Options
 from mlplat.serving.protocol import Served
 from mlplat.serving.server import build
+from mlplat.watching.dashboards import rollout
 
 Make = Callable[..., Options]
 Clients = Callable[[Any], AsyncClient]
@@ -33,9 +38,9 @@ def explained(any_bundle: Path, tmp_path: Path) -> Path:
     return explaining(any_bundle, tmp_path / "bundle")
 
 
-def explaining(source: Path, folder: Path, content: str | None = None) -> Path:
+def explaining(source: Path, folder: Path, content: str | None = None, **changes: Any) -> Path:
     shutil.copytree(source, folder)
-    document = json.loads((folder / CONTRACT_FILE).read_text())
+    document = json.loads((folder / CONTRACT_FILE).read_text()) | changes
     document["explaining"] = {"background": "background.json", "budget_ms": 50.0}
     (folder / CONTRACT_FILE).write_text(json.dumps(document))
     rows = [example["row"] for example in document["examples"]]
@@ -69,12 +74,13 @@ def test_contributions_lead_from_the_usual_answer_to_the_row_s_own(
     jsonschema.Draft202012Validator(schema).validate(why)
     answer = "value" if server.served.model.contract.task == "regression" else "probability"
     for each, prediction in zip(why["explanations"], answers["predictions"], strict=True):
-        assert each[answer] == pytest.approx(prediction[answer])
+        assert {name: each[name] for name in prediction} == pytest.approx(prediction)
         found = [share["value"] for share in each["contributions"].values()]
         assert why["base"] + sum(found) == pytest.approx(prediction[answer])
         assert [abs(value) for value in found] == sorted(map(abs, found), reverse=True)
         assert set(each["contributions"]) == set(server.served.model.schema.names)
     assert 'mlplat_requests_total{route="explain",status="200"} 1.0' in counted
+    assert {*rollout.ROUTES} < {route.name for route in server._routes.values()} - {"explain"}
     assert "mlplat_explained_total 3.0" in counted
     assert "mlplat_rows_total 3.0" in counted, "an explanation is no prediction"
     assert server.log is not None
@@ -143,6 +149,64 @@ def test_predictions_are_answered_while_an_explanation_is_made_and_too_many_of_t
     # No 5xx: the gateway would count it against the version, and a rollout would end for it.
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) >= 1
+
+
+def asked(listening: Any, rows: list[dict[str, Any]]) -> list[Any]:
+    """Ask as `mlplat predict --explain` does, but for the gateway between."""
+    url = f"http://127.0.0.1:{listening.port}/{predict.EXPLAIN.path}"
+    return list(predict.ask(url, predict.EXPLAIN, rows, {}))
+
+
+def test_the_command_line_gets_many_rows_explained_those_without_a_label_among_them(
+    pipeline_bundle: Path, options: Make, listen: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert predict.EXPLAIN.rows == MOST_ROWS
+    server = build(options(explaining(pipeline_bundle, tmp_path / "bundle", abstain={"low": 0.1, "high": 0.7})))
+    rows = rows_of(server)
+    parts = asked(listen(server), rows)
+    explained = [each for part in parts for each in part["explanations"]]
+    assert len(explained) == len(rows) > 2 * MOST_ROWS
+    probabilities = server.served.model.score_columns(server.served.model.schema.from_rows(rows))
+    assert [each["probability"] for each in explained] == pytest.approx(probabilities.tolist())
+    left = [each["label"] is None for each in explained]
+    assert left == [each["abstained"] for each in explained]
+    assert 0 < sum(left) < len(left)
+
+
+def test_the_command_line_is_told_what_to_do_where_nothing_is_explained_and_where_others_are_before_it(
+    pipeline_bundle: Path,
+    options: Make,
+    listen: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, over = threading.Event(), threading.Event()
+    plain = build(options(pipeline_bundle))
+    with pytest.raises(MlplatError, match="answers with 404: there is nothing at this path") as none:
+        asked(listen(plain), rows_of(plain)[:1])
+    assert "`explanations.route: true`" in str(none.value.hint)
+
+    server = build(options(explaining(pipeline_bundle, tmp_path / "bundle")))
+    busy, rows = listen(server), rows_of(server)[:1]
+
+    def held(*given: Any) -> Any:
+        begun.set()
+        assert over.wait(30)
+        return shapley.shares(*given)
+
+    monkeypatch.setattr("mlplat.serving.explainer.shares", held)
+    with ThreadPoolExecutor(WAITING) as callers:
+        try:
+            first = [callers.submit(asked, busy, rows) for _ in range(WAITING)]
+            deadline = time.monotonic() + 30
+            while server._explained.admitted < WAITING and time.monotonic() < deadline:
+                begun.wait(0.01)
+            with pytest.raises(MlplatError, match="answers with 429: other explanations are being made") as turned:
+                asked(busy, rows)
+        finally:
+            over.set()
+        assert all(len(each.result()) == 1 for each in first)
+    assert "ask again in 1 s" in str(turned.value.hint)
 
 
 @pytest.mark.parametrize("content", ["[]", "no json", '[{"hour": 1}]'])

@@ -18,6 +18,7 @@ from mlplat.watching.rule import Alert, Recording
 SPEC = PlatformSpec()
 RULES = [rule for group in local.groups(SPEC) for rule in group.rules]
 ENDPOINT = 'job="mlplat/envoy", envoy_cluster_name="flights/late/r%d"'
+EXPLAINING = (ENDPOINT % 2).replace("/r2", "/r2-explaining")
 ABSENT = ("kube_", "envoy_server_days", "mlplat_endpoint_route")
 """What begins the names of metrics that only a cluster has."""
 
@@ -62,6 +63,7 @@ def test_an_endpoint_s_revisions_are_counted_together(tmp_path: Path) -> None:
         f'envoy_cluster_upstream_rq_xx{{{ENDPOINT % 1}, envoy_response_code_class="2"}}': "0+60x30",
         f'envoy_cluster_upstream_rq_xx{{{ENDPOINT % 2}, envoy_response_code_class="2"}}': "0+30x30",
         f'envoy_cluster_upstream_rq_xx{{{ENDPOINT % 2}, envoy_response_code_class="5"}}': "0+30x30",
+        f'envoy_cluster_upstream_rq_xx{{{EXPLAINING}, envoy_response_code_class="5"}}': "0+600x30",
         f"envoy_cluster_upstream_rq_time_count{{{ENDPOINT % 1}}}": "0+60x30",
         f'envoy_cluster_upstream_rq_time_bucket{{{ENDPOINT % 1}, le="500"}}': "0+45x30",
         # Not an endpoint's: the gateway's own.

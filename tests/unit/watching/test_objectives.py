@@ -20,6 +20,7 @@ LATE = Name("flights", "late")
 CLUSTER = route.cluster("flights", LATE, 0)
 OTHER = route.cluster("flights", LATE, 1)
 MIRROR = CLUSTER.replace("/backend/0", "-mirror-0")
+EXPLAINING = CLUSTER.replace("/rule/0/", "/rule/1/")
 NAMED = {f'mlplat_endpoint_route{{name="flights/late", route="{route.name(LATE)}"}}': "1x60"}
 LABELS = '{endpoint="flights/late", in_namespace="flights"}'
 
@@ -41,13 +42,14 @@ def none(expr: str, at: str = "1h") -> dict[str, object]:
     return {"expr": expr, "eval_time": at, "exp_samples": []}
 
 
-def test_what_both_revisions_answer_is_the_endpoint_s_and_copies_are_nobody_s(tmp_path: Path) -> None:
+def test_what_both_revisions_answer_is_the_endpoint_s_and_copies_and_explanations_are_nobody_s(tmp_path: Path) -> None:
     series = {
         **NAMED,
         **xx(CLUSTER, 2, "0+60x60"),
         **xx(OTHER, 2, "0+60x60"),
         **xx(OTHER, 5, "0+30x60"),
         **xx(MIRROR, 5, "0+600x60"),
+        **xx(EXPLAINING, 5, "0+600x60"),
     }
     wanted = [sample(gateway.REQUESTS, 2.5), sample(gateway.FAILURES, 0.5)]
     promtool.evaluate(tmp_path, [gateway.records(500)], series, wanted)

@@ -34,7 +34,8 @@ PAUSE_SECONDS = 0.1
 SCRAPE_SECONDS = 3.0
 AGE_SECONDS = 0.5
 """For which the counters that were read serve all endpoints of a pass."""
-COUNTERS = r"^cluster\.httproute/.*\.upstream_rq_(.xx|time|active)$"
+COUNTERS = r"^cluster\.httproute/.*/rule/0/.*\.upstream_rq_(.xx|time|active)$"
+"""Of predictions by weight: neither of explanations nor of requests that chose their revision."""
 
 Document = dict[str, Any]
 
@@ -87,12 +88,12 @@ class Routes:
             raise UndirectedError(troubles)
 
     def counts(self, upstreams: Iterable[Upstream]) -> dict[str, Window]:
-        """Return what each revision has answered since this controller began to look, by cluster."""
+        """Return how each revision answered predictions since this controller began to look, by cluster."""
         self._look()
         return {each.cluster: self._tally.totals.get(each.cluster, Window()) for each in upstreams}
 
     def active(self, upstream: Upstream) -> int:
-        """Return how many requests a revision is answering."""
+        """Return how many predictions a revision is making."""
         self._look()
         return self._tally.active.get(upstream.cluster, 0)
 

@@ -19,7 +19,7 @@ def board(objectives: ObjectivesSpec) -> Board:
         "mlplat-endpoint",
         "Endpoints",
         "What callers of endpoints get, as the gateway counts it.",
-        (_promises(objectives), _traffic(), _servers(), _model()),
+        (_promises(objectives), _traffic(), _servers(), _look_ups(), _model()),
         (TEAM, ENDPOINT),
         alerts='alertname=~"Endpoint.+|Rollout.+|Deploy.+", endpoint=~"$endpoint|"',
     )
@@ -157,6 +157,49 @@ def _servers() -> Row:
                     ),
                 ),
                 "rowsps",
+            ),
+        ),
+    )
+
+
+def _look_ups() -> Row:
+    labels = "endpoint, revision, group"
+    every = f"sum by ({labels}) (rate(mlplat_lookups_total{{{SERVERS}}}[$__rate_interval]))"
+    unknown = f'sum by ({labels}) (rate(mlplat_lookups_total{{{SERVERS}, outcome=~"stale|absent"}}[$__rate_interval]))'
+    buckets = f"sum by (le, endpoint) (rate(mlplat_lookup_seconds_bucket{{{SERVERS}}}[$__rate_interval]))"
+    return Row(
+        "Look-ups",
+        (
+            Panel(
+                "Features unknown",
+                (Query(f"{unknown} / ({every} > 0)", "{{endpoint}} {{revision}} {{group}}"),),
+                "percentunit",
+                description="Rows for which a group was not found, or is older than its `ttl_minutes`: the model was"
+                " asked with nulls in its place. From a half on, FeaturesUnknown fires.",
+                steps=((0.5, "red"),),
+                most=1,
+            ),
+            Panel(
+                "Time to look up",
+                tuple(
+                    Query(f"histogram_quantile({quantile}, {buckets})", f"{{{{endpoint}}}} p{round(quantile * 100)}")
+                    for quantile in (0.5, 0.95, 0.99)
+                ),
+                "s",
+                description="Of all groups of a request together, before the model is asked.",
+            ),
+            Panel(
+                "Requests without their features",
+                (
+                    Query(
+                        "sum by (endpoint, revision, reason)"
+                        f" (rate(mlplat_lookup_failures_total{{{SERVERS}}}[$__rate_interval]))",
+                        "{{endpoint}} {{revision}} {{reason}}",
+                    ),
+                ),
+                "reqps",
+                description="Answered with 503, since a model asked with nulls alone would answer as if nothing were"
+                " wrong.",
             ),
         ),
     )

@@ -6,6 +6,8 @@ from mlplat.watching.dashboards.panel import Board, Panel, Query, Row, Variable
 from mlplat.watching.rule import copied
 
 SERVERS = 'endpoint=~"$endpoint", revision!=""'
+ROUTES = ("predict", "model-infer")
+"""Of predictions: probes and explanations take other times, and a rollout is not judged by them."""
 BOTH = "{{endpoint}} {{revision}}"
 ENDPOINT = Variable("endpoint", "mlplat_model_info", "endpoint")
 
@@ -56,9 +58,10 @@ def _state() -> Row:
 
 
 def _revisions() -> Row:
-    rate = f"rate(mlplat_requests_total{{{SERVERS}}}[$__rate_interval])"
-    failed = f'rate(mlplat_requests_total{{{SERVERS}, status=~"5.."}}[$__rate_interval])'
-    buckets = f"rate(mlplat_request_seconds_bucket{{{SERVERS}}}[$__rate_interval])"
+    predictions = f'{SERVERS}, route=~"{"|".join(ROUTES)}"'
+    rate = f"rate(mlplat_requests_total{{{predictions}}}[$__rate_interval])"
+    failed = f'rate(mlplat_requests_total{{{predictions}, status=~"5.."}}[$__rate_interval])'
+    buckets = f"rate(mlplat_request_seconds_bucket{{{predictions}}}[$__rate_interval])"
     by = "sum by (endpoint, revision)"
     mean = (
         f"{by} (rate(mlplat_predictions_sum{{{SERVERS}}}[$__rate_interval]))"
