@@ -1,9 +1,8 @@
-"""Give the online store's tables what Feast does not: the platform's key, recovery and tags.
+"""Give the online store's tables what the feature server does not: the platform's key, recovery and tags.
 
 `python -m mlplat.jobs.tables --prefix PREFIX --key ARN …` looks at each table of DynamoDB whose name begins with the
-prefix and changes what differs; it may run at any time, best after each `feast apply`. A table that is being changed is
-left for the next run. None is protected from deletion: Feast deletes that of a view which is no more, and fails where
-it cannot. It prints, as JSON, what it did to each table.
+prefix and changes what differs; it may run at any time. A table that is being changed is left for the next run. None is
+protected from deletion: what it holds can be pushed again. It prints, as JSON, what it did to each table.
 """
 
 from __future__ import annotations

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+import awsparts
 from mlplat import services
 from mlplat.controller.kubernetes.settings import Settings
 from mlplat.services import Job, Ref, SecretRef, Service
 from mlplat.services.cluster import development, standing
 from mlplat.services.cluster.controller import namespaces, nodes, prometheus, settings
-from mlplat.services.cluster.features import online_store, store
+from mlplat.services.cluster.features import FILE, online_store, store
 from mlplat.spec.platform import PlatformSpec, parse_platform
 
 DATABASES = {"tracking": "pg-tracking"}
@@ -190,7 +191,7 @@ def test_nothing_is_monitored_where_nothing_monitors() -> None:
     assert not [name for name, each in made.items() if each.metrics or "monitoring" in each.callers]
 
 
-@pytest.mark.parametrize("written", [store(), online_store()])
+@pytest.mark.parametrize("written", [store(), online_store(small()), online_store(awsparts.platform())])
 def test_feasts_files_hold_no_password(written: dict[str, Any]) -> None:
     assert "${MLPLAT_DATABASE_URL}" in json.dumps(written)
 
@@ -200,6 +201,26 @@ def test_the_feature_server_stays_while_its_database_is_gone_and_is_not_ready() 
     assert server.alive is not None
     assert (server.ready.path, server.alive.path) == ("/ready", "/alive")
     assert {"database", "features"} == {*server.needs}
+
+
+def test_in_an_account_the_feature_server_is_told_of_its_tables_and_signs_in_by_its_role() -> None:
+    server = named(awsparts.platform(TEAMS))["online"]
+    written, known = json.dumps(server.files[FILE]), {Ref("region"): "eu-west-1", Ref("account:tables"): "acme."}
+    for name, value in server.env.items():
+        written = written.replace(f"${{{name}}}", known.get(value, "") if isinstance(value, Ref) else "")
+    kept = json.loads(written)["online_store"]
+    assert (kept["region"], kept["table_name_template"]) == ("eu-west-1", "acme.{project}.{table_name}")
+    assert standing.IDENTITY in server.reaches
+    assert standing.IDENTITY not in named(small(teams=TEAMS))["online"].reaches
+
+
+@pytest.mark.parametrize(("kind", "told"), [("dynamodb", Ref("url:online")), ("valkey", None)])
+def test_in_an_account_model_servers_are_told_of_the_feature_server_where_there_is_one(
+    kind: str, told: Ref | None
+) -> None:
+    platform = awsparts.platform(TEAMS, online_store={"kind": kind})
+    assert ("online" in named(platform)) == (told is not None)
+    assert settings(platform).get("features") == told
 
 
 def test_what_this_computer_runs_is_not_changed_by_what_a_cluster_has() -> None:

@@ -42,7 +42,7 @@ COPY --from=code /opt/code /opt/code
 ARG BASE
 ARG VERSION
 LABEL org.opencontainers.image.title="mlplat-features" \
-      org.opencontainers.image.description="Feast's registry and feature server on PostgreSQL" \
+      org.opencontainers.image.description="Feast's registry and feature server on PostgreSQL and DynamoDB" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${BASE}"

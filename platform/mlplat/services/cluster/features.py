@@ -1,9 +1,9 @@
 """Feast on a cluster: what features there are, of all projects, and their values for whoever waits for an answer.
 
 Definitions are in PostgreSQL behind a server of Feast's registry, whose tables belong to no team, so that the password
-of the database stays here. Where a cloud has an online store, values are looked up there, with the rights of the team;
-elsewhere they are in the same PostgreSQL, behind the feature server of `mlplat.online`, which serves every project.
-Neither server knows users: whoever reaches it may read and write, and by network policy that is teams' own pods.
+of the database stays here. Values are in the same PostgreSQL, in an account in DynamoDB, behind the feature server of
+`mlplat.online`, which serves every project. Neither server knows users: whoever reaches it may read and write, and by
+network policy that is teams' own pods.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from mlplat.spec.platform import PlatformSpec
 
 NAME, ONLINE = "features", "online"
 PORT, ONLINE_PORT = 6570, 6566
+REGION, TABLES = "AWS_DEFAULT_REGION", "MLPLAT_FEATURE_TABLES"
+"""Variables that hold where tables of DynamoDB are, and what the name of each begins with."""
 FILE = "feature_store.yaml"
 CACHE_SECONDS = 60
 FEAST = ("feast", "--feature-store-yaml", (Ref("files"), f"/{FILE}"))
@@ -55,7 +57,8 @@ def features(spec: PlatformSpec) -> Service:
 def online(spec: PlatformSpec) -> Service:
     """Return the feature server's service. Raises `ValueError` where `has_server` says that there is none."""
     if not has_server(spec):
-        raise ValueError("no project of this platform looks features up in PostgreSQL")
+        raise ValueError("no project of this platform looks features up")
+    by_role = spec.target == "aws"
     return Service(
         name=ONLINE,
         image="features",
@@ -68,13 +71,16 @@ def online(spec: PlatformSpec) -> Service:
         ready=Http("/ready", timeout=180),
         # Without the database it is not ready; a restart would not bring the database back.
         alive=Http("/alive"),
-        env={DATABASE_URL: standing.database(spec, "features")},
+        env={
+            DATABASE_URL: standing.database(spec, "features"),
+            **({REGION: Ref("region"), TABLES: Ref("account:tables")} if by_role else {}),
+        },
         ports={"http": ONLINE_PORT},
-        files={FILE: online_store()},
+        files={FILE: online_store(spec)},
         code=True,
         # The registry's tables are made before the registry's server.
         needs=(*standing.needs(spec, standing.DATABASE), NAME),
-        reaches=standing.reaches(spec, standing.DATABASE),
+        reaches=(*standing.reaches(spec, standing.DATABASE), *(("internet", standing.IDENTITY) if by_role else ())),
         callers=("pipelines", "serving"),
         resources=RESOURCES,
         replicas=standing.replicas(spec),
@@ -82,8 +88,9 @@ def online(spec: PlatformSpec) -> Service:
 
 
 def has_server(spec: PlatformSpec) -> bool:
-    """Tell whether features are looked up by the feature server: not where a cloud has an online store."""
-    return spec.target == "kubernetes" and standing.has_database(spec, "features") and bool(projects(spec))
+    """Tell whether there is a feature server: not on Valkey, which Feast does not sign in to by a role."""
+    kept = spec.target == "kubernetes" or (spec.aws is not None and spec.aws.online_store.kind == "dynamodb")
+    return kept and standing.has_database(spec, "features") and bool(projects(spec))
 
 
 def projects(spec: PlatformSpec) -> list[str]:
@@ -108,14 +115,20 @@ def store() -> dict[str, Any]:
     }
 
 
-def online_store() -> dict[str, Any]:
+def online_store(spec: PlatformSpec) -> dict[str, Any]:
     """Return the feature server's `feature_store.yaml`, without a project's name, which the server adds."""
+    in_account = {
+        "type": "mlplat.online.dynamodb.DynamoDBOnlineStore",
+        "region": f"${{{REGION}}}",
+        "table_name_template": f"${{{TABLES}}}{{project}}.{{table_name}}",
+    }
+    beside = {"type": "mlplat.online.store.PostgresOnlineStore", "url": f"${{{DATABASE_URL}}}"}
     return {
         "provider": "local",
         "entity_key_serialization_version": KEYS,
         # One for each project.
         "registry": _registry(connections=1),
-        "online_store": {"type": "mlplat.online.store.PostgresOnlineStore", "url": f"${{{DATABASE_URL}}}"},
+        "online_store": in_account if spec.target == "aws" else beside,
     }
 
 

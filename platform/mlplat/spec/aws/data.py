@@ -62,7 +62,9 @@ class OnlineStoreSpec(Spec):
     """Where features are looked up while somebody waits."""
 
     kind: Literal["dynamodb", "valkey"] = Field(
-        "dynamodb", description="`dynamodb` is paid by request; `valkey` answers faster and is paid by the hour."
+        "dynamodb",
+        description="`dynamodb` is paid by request; `valkey` answers faster, is paid by the hour, and has no feature"
+        " server: model servers look nothing up.",
     )
     point_in_time_recovery: bool = Field(True, description="Whether a table can return to any second of 35 days.")
     node_type: Annotated[str, StringConstraints(pattern=r"^cache\.[a-z0-9-]+\.[a-z0-9]+$")] = Field(

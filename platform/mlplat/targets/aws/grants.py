@@ -18,6 +18,8 @@ WRITE = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadPa
 LOOK = "dynamodb:DescribeTable"
 READ_ITEMS = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 WRITE_ITEMS = ("dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+ROWS = ("dynamodb:BatchGetItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Scan")
+"""What the feature server does with rows: all of a view are read to erase those of an entity."""
 TEAM_BUCKETS = ("artifacts", "data", "features", "pipelines")
 """Buckets in which each team has a part, under its own name."""
 EVENTS = "mlplat.events"
@@ -107,27 +109,24 @@ def data_key(wiring: Wiring, *services: str) -> Statement:
 
 
 def online_owner(wiring: Wiring) -> tuple[Statement, ...]:
-    """Return the right to make, fill and delete Feast's tables, or to write any key of Valkey."""
+    """Return the right to make and fill the tables of features, of which nobody else reads a row, or all of Valkey."""
     if wiring.online == "valkey":
         return (_connect(wiring, "features"),)
-    tables = [wiring.site.arn("dynamodb", f"table/{table_prefix(wiring.site)}*")]
-    made = ("dynamodb:CreateTable", "dynamodb:DeleteTable", "dynamodb:ListTagsOfResource", "dynamodb:TagResource")
-    return (Statement("Tables", [*made, LOOK, *READ_ITEMS, *WRITE_ITEMS], tables),)
+    return (Statement("Tables", ["dynamodb:CreateTable", LOOK, *ROWS], [_feature_tables(wiring.site)]),)
 
 
-def online_writer(wiring: Wiring, team: str, projects: Sequence[str]) -> tuple[Statement, ...]:
-    """Return the right to fill the tables of a team's projects, and to read and write its live rows."""
+def online_writer(wiring: Wiring, team: str) -> tuple[Statement, ...]:
+    """Return the right to read and write a team's live rows; features are written by way of the feature server."""
     if wiring.online == "valkey":
         return (_connect(wiring, f"{team}-pipeline"),)
-    actions = READ_ITEMS + WRITE_ITEMS
-    return (*_tables(wiring, projects, actions), *_live(wiring, team, actions))
+    return _live(wiring, team, READ_ITEMS + WRITE_ITEMS)
 
 
-def online_reader(wiring: Wiring, team: str, projects: Sequence[str]) -> tuple[Statement, ...]:
-    """Return the right to look up features of a team's projects, and its live rows."""
+def online_reader(wiring: Wiring, team: str) -> tuple[Statement, ...]:
+    """Return the right to read a team's live rows; features are looked up by way of the feature server."""
     if wiring.online == "valkey":
         return (_connect(wiring, f"{team}-serving"),)
-    return (*_tables(wiring, projects, READ_ITEMS), *_live(wiring, team, READ_ITEMS))
+    return _live(wiring, team, READ_ITEMS)
 
 
 def secrets_reader(wiring: Wiring) -> tuple[Statement, ...]:
@@ -197,14 +196,9 @@ def via(site: Site, *services: str) -> list[str]:
     return [f"{each}.{site.region}.amazonaws.com" for each in services]
 
 
-def project_tables(site: Site, project: str) -> str:
-    """Return the name, with a wildcard, of all of a project's tables; Feast's names of projects hold no hyphen."""
-    return f"{table_prefix(site)}{project.replace('-', '_')}.*"
-
-
-def _tables(wiring: Wiring, projects: Sequence[str], actions: Sequence[str]) -> tuple[Statement, ...]:
-    arns = [wiring.site.arn("dynamodb", f"table/{project_tables(wiring.site, each)}") for each in projects]
-    return (Statement("Tables", [LOOK, *actions], arns),) if arns else ()
+def _feature_tables(site: Site) -> str:
+    # Of a project and a view: that of live rows has no second dot.
+    return site.arn("dynamodb", f"table/{table_prefix(site)}*.*")
 
 
 def _live(wiring: Wiring, team: str, actions: Sequence[str]) -> tuple[Statement, ...]:

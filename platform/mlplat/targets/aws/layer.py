@@ -1,7 +1,8 @@
 """What the Kubernetes layer stands on in an account: the foundation's leaves, unread, as its ground.
 
 Two jobs run before the services: one makes databases and users and writes how to reach them into the account's vault,
-the other gives Feast's tables what Feast does not, again and again, since tables come with each new feature view.
+the other gives tables of features what the feature server does not, again and again, since they come with each new
+feature view.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from mlplat.services import Http, Job, Ref, Resources, Service
 from mlplat.spec.platform import PlatformSpec
 from mlplat.targets.aws.compute import STORAGE_CLASS, Compute
 from mlplat.targets.aws.database import APPLICATIONS
-from mlplat.targets.aws.online import table_template
 from mlplat.targets.aws.site import Site
 from mlplat.targets.aws.tolerations import ON_SYSTEM_NODES
 from mlplat.targets.kubernetes.foundation import secrets
@@ -60,7 +60,6 @@ def ground(spec: PlatformSpec, site: Site, on: ClusterFoundation, compute: Compu
             applications={each: on.database["applications"][each] for each in APPLICATIONS},
             certificate=on.domain["certificate"] if name else None,
             hostname=name,
-            feature_tables=table_template(site) if site.aws.online_store.kind == "dynamodb" else None,
         ),
     )
 
@@ -87,7 +86,7 @@ def setup(site: Site) -> list[Setup]:
 
 
 def references(on: ClusterFoundation, site: Site) -> dict[str, Any]:
-    """Return what the references of the jobs mean."""
+    """Return what the references of the jobs and of the feature server mean."""
     return {
         "account:region": site.region,
         "account:master": on.database["master_secret"],

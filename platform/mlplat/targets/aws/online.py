@@ -1,13 +1,13 @@
 """The online store: where features are looked up while somebody waits, in DynamoDB or in Valkey.
 
-DynamoDB: Feast makes a table for each feature view, named after its own project; every such name begins with
-`table_prefix`, by which roles are scoped. Its tables get the platform's key and recovery from `mlplat.jobs.tables`,
-because Feast sets neither. One table is made here: `live`, for what changes between two materialisations. A row's key
-is `<team>/<project>/<entity>`, so that a team's role reaches its own rows and no others, and it goes when `expires`
+DynamoDB: the feature server makes a table for each feature view, `<table_prefix><project>.<view>`, and its role alone
+reaches those. They get the platform's key and recovery from `mlplat.jobs.tables`, so that the server needs no rights to
+either. One table is made here: `live`, for what changes between two materialisations. A row's key is
+`<team>/<project>/<entity>`, so that a team's role reaches its own rows and no others, and it goes when `expires`
 (seconds since 1970) has passed.
 
-Valkey: users sign in by their role and no password exists. Feast's own Redis client cannot do that: it stays with
-DynamoDB.
+Valkey: users sign in by their role and no password exists. Feast's own Redis client cannot do that: there is no feature
+server then, and model servers look nothing up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FAMILY = "valkey8"
 NAME_LIMIT = 40
 """Longest id that ElastiCache takes."""
 PREFIX_LIMIT = 100
-"""Of the 255 signs of a table's name: the others are for Feast's project and view."""
+"""Of the 255 signs of a table's name: the others are for project and view."""
 SNAPSHOT_DAYS = 7
 
 
@@ -191,13 +191,8 @@ def user_id(site: Site, name: str) -> str:
 
 
 def table_prefix(site: Site) -> str:
-    """Return what the name of each of Feast's tables begins with."""
+    """Return what the name of each table begins with."""
     return f"{site.name('online', limit=PREFIX_LIMIT)}."
-
-
-def table_template(site: Site) -> str:
-    """Return Feast's `table_name_template`."""
-    return f"{table_prefix(site)}{{project}}.{{table_name}}"
 
 
 def live_table(site: Site) -> str:

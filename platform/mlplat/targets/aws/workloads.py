@@ -45,7 +45,7 @@ def workloads(spec: PlatformSpec, wiring: Wiring) -> list[Workload]:
         raise UsageError(
             f"`teams.{taken[0]}`: the cluster has a namespace of that name", hint="give the team another name"
         )
-    teams = [each for team in spec.teams for each in team_workloads(spec, team, wiring)]
+    teams = [each for team in spec.teams for each in team_workloads(team, wiring)]
     return [*services(wiring), *watchers(spec, wiring), *teams]
 
 
@@ -61,8 +61,8 @@ def services(wiring: Wiring) -> list[Workload]:
             (
                 *grants.bucket(wiring, "features", write=True),
                 *grants.bucket(wiring, "data"),
-                grants.data_key(wiring, "s3", "dynamodb"),
-                *grants.online_owner(wiring),
+                grants.data_key(wiring, "s3"),
+                *(grants.online_owner(wiring) if wiring.online == "valkey" else ()),
             ),
         ),
         "pipelines": (
@@ -82,7 +82,13 @@ def services(wiring: Wiring) -> list[Workload]:
         "external-secrets": ("Secrets of the platform's path, for the cluster", grants.secrets_reader(wiring)),
         "databases": ("The job that makes databases and users", grants.databases(wiring)),
         **(
-            {"tables": ("The job that gives Feast's tables key and recovery", grants.tables(wiring))}
+            {
+                "online": (
+                    "The feature server keeps values in tables",
+                    (grants.data_key(wiring, "dynamodb"), *grants.online_owner(wiring)),
+                ),
+                "tables": ("The job that gives those tables key and recovery", grants.tables(wiring)),
+            }
             if wiring.online == "dynamodb"
             else {}
         ),
@@ -100,21 +106,20 @@ def watchers(spec: PlatformSpec, wiring: Wiring) -> list[Workload]:
     return [Workload(monitoring.NAMESPACE, monitoring.ALERTS_ACCOUNT, granted, "Alertmanager tells people by a topic")]
 
 
-def team_workloads(spec: PlatformSpec, team: str, wiring: Wiring) -> list[Workload]:
+def team_workloads(team: str, wiring: Wiring) -> list[Workload]:
     """Return what one team runs."""
-    projects = spec.teams[team].projects
     pipeline = (
         *(each for kind in grants.TEAM_BUCKETS for each in grants.prefix(wiring, kind, team, write=True)),
         *grants.events(wiring),
         grants.data_key(wiring, *team_services(wiring)),
-        *grants.online_writer(wiring, team, projects),
+        *grants.online_writer(wiring, team),
     )
     serving = (
         *grants.prefix(wiring, "artifacts", team),
         *grants.prefix(wiring, "features", team),
         *grants.prediction_log(wiring, team),
         grants.data_key(wiring, *team_services(wiring)),
-        *grants.online_reader(wiring, team, projects),
+        *grants.online_reader(wiring, team),
     )
     return [
         Workload(team, "pipeline", pipeline, f"Pipelines of the team {team}"),

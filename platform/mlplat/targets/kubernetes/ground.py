@@ -47,8 +47,6 @@ class Cloud:
     """ARN of the certificate of the platform's name; None where it has no name."""
     hostname: str | None = None
     """The platform's name, likewise."""
-    feature_tables: str | None = None
-    """What Feast calls its tables in the account's online store, a template; None where that is none of Feast's."""
 
 
 @dataclass(frozen=True)

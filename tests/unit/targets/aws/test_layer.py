@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -52,15 +53,29 @@ def test_the_name_leads_to_the_load_balancer_of_the_gateway() -> None:
     assert record.key in graph.one("kubernetes:core/v1:ConfigMap", "configmap-mlplat-standing").depends_on
 
 
-def test_jobs_run_as_the_accounts_that_have_their_roles() -> None:
-    names = {each.service.name for each in layer.setup(site("prod"))}
-    roles = {
+def roles() -> set[str]:
+    """Return the accounts in the platform's namespace that have a role."""
+    return {
         each.inputs["serviceAccount"]
         for each in awsprogram.graph("prod").of("aws:eks/podIdentityAssociation:PodIdentityAssociation")
         if each.inputs["namespace"] == "mlplat"
     }
+
+
+def test_jobs_run_as_the_accounts_that_have_their_roles() -> None:
+    names = {each.service.name for each in layer.setup(site("prod"))}
     assert names == {"databases", "tables"}
-    assert names <= roles
+    assert names <= roles()
+
+
+def test_steps_and_model_servers_are_told_of_a_feature_server_that_has_a_role() -> None:
+    graph = awsprogram.graph("prod")
+    (server,) = [each for each in graph.of("kubernetes:apps/v1:Deployment") if each.name.endswith("-online")]
+    assert server.inputs["spec"]["template"]["spec"]["serviceAccountName"] in roles()
+    told = {each.name: each.inputs.get("data", {}) for each in graph.of("kubernetes:core/v1:ConfigMap")}
+    flows = json.loads(told["configmap-flights-pipelines"]["flows.json"])
+    controller = json.loads(told["configmap-mlplat-controller-live"]["settings.json"])
+    assert flows["features"] == controller["features"] == "http://online.mlplat.svc:6566"
 
 
 def test_valkey_has_no_tables_to_mend() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 import capture
-from awsparts import CLIENT, KEY, network, site, untagged
+from awsparts import CLIENT, KEY, network, platform, site, untagged
 from capture import Graph
-from mlplat.targets.aws.online import OnlineStore, access, live_table, table_prefix, table_template, user_id
+from mlplat.services.cluster.features import TABLES, online_store
+from mlplat.targets.aws.online import OnlineStore, access, live_table, table_prefix, user_id
 from mlplat.targets.aws.site import Site
 
 TABLE = "aws:dynamodb/table:Table"
@@ -41,6 +42,12 @@ def valkey() -> Graph:
     return build(kind="valkey")
 
 
+def feature_table(place: Site, project: str, view: str) -> str:
+    """Return the name of a view's table, as the feature server is told to call it."""
+    told: str = online_store(platform())["online_store"]["table_name_template"]
+    return told.replace(f"${{{TABLES}}}", table_prefix(place)).format(project=project, table_name=view)
+
+
 def long_site() -> Site:
     return Site("p" * 40, "s" * 40, "0123456789abcdef", site().aws)
 
@@ -63,14 +70,14 @@ def test_the_table_is_kept_where_the_stack_is_protected(protected: bool) -> None
 
 @pytest.mark.parametrize("place", [site(), long_site()], ids=["short", "long"])
 def test_names_of_tables_fit_whatever_a_project_is_called(place: Site) -> None:
-    name = table_template(place).format(project="p" * 63, table_name="view_of_features_" * 5)
+    name = feature_table(place, "p" * 63, "view_of_features_" * 5)
     assert TABLE_NAME.fullmatch(name)
     assert name.startswith(table_prefix(place))
     assert TABLE_NAME.fullmatch(live_table(place))
 
 
-def test_no_table_of_feast_s_is_the_table_of_live_values() -> None:
-    assert table_template(site()).format(project="live", table_name="x") != live_table(site())
+def test_no_table_of_features_is_the_table_of_live_values() -> None:
+    assert feature_table(site(), "live", "x") != live_table(site())
 
 
 def test_each_kind_makes_nothing_of_the_other() -> None:

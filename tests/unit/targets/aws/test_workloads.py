@@ -89,9 +89,6 @@ def test_a_team_s_servers_read_models_and_features_and_only_add_predictions() ->
     for action in ("s3:GetObject", "s3:DeleteObject"):
         assert not may(workload, action, log)
     assert not may(workload, "s3:PutObject", "arn:aws:s3:::data/flights/train/part-0")
-    tables = table(f"{table_prefix(site())}delay.hourly")
-    assert may(workload, "dynamodb:BatchGetItem", tables)
-    assert not may(workload, "dynamodb:BatchWriteItem", tables)
 
 
 def test_the_controller_clears_old_predictions_and_reads_none() -> None:
@@ -105,14 +102,24 @@ def test_the_controller_clears_old_predictions_and_reads_none() -> None:
     assert not may(workload, "s3:ListBucket", "arn:aws:s3:::data", s3__prefix="flights/projects/")
 
 
-@pytest.mark.parametrize("name", TEAM_WORKLOADS)
-def test_a_team_looks_up_the_tables_of_its_own_projects_only(name: str) -> None:
-    spec = platform({"flights": {"projects": ["late-flights"]}, "rail": {"projects": ["late"]}})
-    prefix = table_prefix(site())
-    workload = of(spec)[f"flights-{name}"]
-    assert may(workload, "dynamodb:GetItem", table(f"{prefix}late_flights.hourly"))
-    for other in ("late.hourly", "late_flights2.hourly", "rail.hourly"):
-        assert not may(workload, "dynamodb:GetItem", table(f"{prefix}{other}"))
+def test_the_feature_server_alone_reads_and_writes_tables_of_features_and_no_other_table() -> None:
+    made = of(platform({"flights": {"projects": ["late-flights"]}}))
+    of_features = table(f"{table_prefix(site())}late_flights.hourly")
+    for action in (*grants.ROWS, *grants.READ_ITEMS, *grants.WRITE_ITEMS):
+        there = [key for key, each in made.items() if may(each, action, of_features)]
+        assert there == (["online"] if action in grants.ROWS else []), action
+    assert may(made["online"], "dynamodb:CreateTable", of_features)
+    assert not may(made["online"], "dynamodb:DeleteTable", of_features)
+    for other in (live_table(site()), "somebody.else.s", f"x{table_prefix(site())}late.hourly"):
+        for action in ("dynamodb:CreateTable", *grants.ROWS):
+            assert not may(made["online"], action, table(other)), other
+
+
+def test_the_feature_server_opens_rows_with_the_key_of_data_and_nothing_in_a_bucket() -> None:
+    made = of(platform())["online"]
+    assert may(made, "kms:Decrypt", KEY, kms__ViaService="dynamodb.eu-west-1.amazonaws.com")
+    assert not may(made, "kms:Decrypt", KEY, kms__ViaService="s3.eu-west-1.amazonaws.com")
+    assert not may(made, "s3:GetObject", "arn:aws:s3:::data/flights/train/part-0")
 
 
 def test_the_stream_s_events_are_for_every_team_and_no_team_can_be_called_as_they_are() -> None:
@@ -173,7 +180,7 @@ def test_with_valkey_a_workload_signs_in_as_its_own_user_and_touches_no_table() 
     assert len(set(users.values())) == 3
     assert not may(made["flights-serving"], "elasticache:Connect", str(users["flights-pipeline"]))
     assert not any(may(each, "dynamodb:GetItem", table("any")) for each in made.values())
-    assert "tables" not in made
+    assert not {"online", "tables"} & made.keys()
 
 
 @pytest.mark.parametrize("team", sorted(RESERVED))

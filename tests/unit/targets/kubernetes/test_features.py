@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from unittest import mock
 
 import pytest
 
+import awsparts
 from mlplat import services
 from mlplat.manifests import names
 from mlplat.services.cluster.features import FILE, ONLINE
 from mlplat.spec.platform import PlatformSpec, parse_platform
 from mlplat.targets.kubernetes import features
-from mlplat.targets.kubernetes.ground import Cloud, Ground, Objects
 
 TEAMS = {"sky": {"projects": ["late-flights", "delays"]}, "sea": {}}
-TABLES = "acme.prod.online.{project}.{table_name}"
 
 
 def spec(**kubernetes: Any) -> PlatformSpec:
@@ -25,21 +23,17 @@ def spec(**kubernetes: Any) -> PlatformSpec:
     return parse_platform(given, "a test")
 
 
-def ground(cloud: Cloud | None = None) -> Ground:
-    return Ground(mock.Mock(), production=False, objects=Objects({}, "eu-west-1"), databases={}, cloud=cloud)
-
-
-def stores(platform: PlatformSpec, on: Ground, team: str = "sky") -> dict[str, Any]:
+def stores(platform: PlatformSpec, team: str = "sky") -> dict[str, Any]:
     """Return Feast's file by the name of its ConfigMap."""
-    found = features.documents(team, platform, on)
+    found = features.documents(team, platform)
     assert {each["metadata"]["namespace"] for each in found} <= {team}
     return {each["metadata"]["name"]: json.loads(each["data"][FILE]) for each in found}
 
 
-def test_a_project_looks_up_where_the_feature_server_answers() -> None:
-    platform = spec()
+@pytest.mark.parametrize("platform", [spec(), awsparts.platform(TEAMS)], ids=["kubernetes", "aws"])
+def test_a_project_looks_up_where_the_feature_server_answers(platform: PlatformSpec) -> None:
     (server,) = [each for each in services.on_cluster(platform) if each.name == ONLINE]
-    found = stores(platform, ground())
+    found = stores(platform)
     assert set(found) == {"features-delays", "features-late-flights"}
     store = found["features-late-flights"]
     assert store["project"] == "late_flights"
@@ -49,25 +43,18 @@ def test_a_project_looks_up_where_the_feature_server_answers() -> None:
     assert store["online_store"] == {"type": "remote", "path": address}
     (registry,) = [each for each in services.on_cluster(platform) if each.name == "features"]
     assert store["registry"]["path"] == f"{registry.name}.{names.NAMESPACE}.svc:{registry.ports['grpc']}"
-    assert stores(platform, ground(), "sea") == {}
+    assert stores(platform, "sea") == {}
 
 
-@pytest.mark.parametrize(
-    ("tables", "online"),
-    [(TABLES, {"type": "dynamodb", "region": "eu-west-1", "table_name_template": TABLES}), (None, None)],
-)
-def test_in_an_account_it_looks_up_in_the_account_s_own_store(
-    tables: str | None, online: dict[str, str] | None
-) -> None:
-    platform = spec().model_copy(update={"target": "aws"})
-    cloud = Cloud("eu-west-1", "c", "arn", {}, feature_tables=tables)
-    assert stores(platform, ground(cloud))["features-delays"]["online_store"] == online
+def test_with_valkey_features_are_for_training_only() -> None:
+    platform = awsparts.platform(TEAMS, online_store={"kind": "valkey"})
+    assert stores(platform)["features-delays"]["online_store"] is None
     assert ONLINE not in {each.name for each in services.on_cluster(platform)}
 
 
 def test_without_a_database_there_is_no_feature_store() -> None:
     kept = {"databases": {"tracking": "t"}}
-    assert features.documents("sky", spec(**kept), ground()) == []
+    assert features.documents("sky", spec(**kept)) == []
     assert not {"features", ONLINE} & {each.name for each in services.on_cluster(spec(**kept))}
 
 
@@ -77,6 +64,6 @@ def test_without_projects_there_is_nobody_to_serve() -> None:
 
 
 def test_what_a_project_is_told_names_no_variable_and_no_secret() -> None:
-    for each in features.documents("sky", spec(), ground()):
+    for each in features.documents("sky", spec()):
         assert "$" not in each["data"][FILE]
         assert "password" not in each["data"][FILE]
