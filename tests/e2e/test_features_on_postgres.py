@@ -1,4 +1,7 @@
-"""Feast as a cluster runs it, on a real PostgreSQL: the commands of its services, by the environment of their image."""
+"""Feast as a cluster runs it: the commands of its services, by the environment of their image.
+
+Its registry is on a real PostgreSQL; values are there too, or in DynamoDB as moto speaks it.
+"""
 
 from __future__ import annotations
 
@@ -15,28 +18,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
+import onlineerasing
 import postgres
+from featurestores import CUT, STORES, TEAMS, Kept, administrator
 from mlplat import environment
 from mlplat.files import data_dir
 from mlplat.images import catalogue, context
 from mlplat.jobs import development
+from mlplat.runtime.online import Online
 from mlplat.services import Ref, Service
 from mlplat.services.cluster.features import client, features, named, online
 from mlplat.services.cluster.launch import DATABASE_URL
-from mlplat.spec.platform import parse_platform
 
 pytestmark = pytest.mark.e2e
 SECONDS = 600
 Program = subprocess.Popen[bytes]
-CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'features'"
-TEAMS = {"sky": {"projects": ["late-flights", "delays"]}}
-CLUSTER = {"context": "none", "production": False}
-SPEC = parse_platform(
-    {"version": 2, "target": "kubernetes", "engine": {}, "teams": TEAMS, "kubernetes": CLUSTER}, "a test"
-)
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class Feast:
     registry: int
     online: int
     database: postgres.Postgres
+    kept: Kept
 
     def store(self, project: str) -> Path:
         """Write what a project is told: two addresses and no password."""
@@ -124,15 +123,14 @@ print(json.dumps(told))
 """
 
 
-@pytest.fixture(scope="module")
-def feast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
+@pytest.fixture(scope="module", params=sorted(STORES))
+def feast(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
     """Start both services as a cluster does: after the job that makes the registry's tables."""
     folder = tmp_path_factory.mktemp("feast")
     image = catalogue.find("features")
     home = data_dir() / "envs" / f"features-{environment.fingerprint(image.requirements)[:16]}"
     bin_ = environment.ensure(image.requirements, home, progress=print, name="features").parent
     context.write(image, folder / "image")
-    registry, server = features(SPEC), online(SPEC)
     with ExitStack() as ends:
         database = ends.enter_context(postgres.required())
         patch = ends.enter_context(pytest.MonkeyPatch.context())
@@ -147,14 +145,16 @@ def feast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
             # What of mlplat the image holds, and no more.
             "PYTHONPATH": str(folder / "image" / "code"),
         }
+        kept = ends.enter_context(STORES[request.param](database, url))
+        registry, server = features(kept.spec), online(kept.spec)
         schema = next(job for job in registry.setup if job.name == "schema")
         subprocess.run(given(schema.argv, registry, folder), env=variables, check=True, timeout=SECONDS)
         ports = free(), free()
         begun = [
-            ends.enter_context(running(service, port, folder, variables))
+            ends.enter_context(running(service, port, folder, {**variables, **kept.variables}))
             for service, port in zip((registry, server), ports, strict=True)
         ]
-        made = Feast(folder, variables, ports[0], ports[1], database)
+        made = Feast(folder, variables, ports[0], ports[1], database, kept)
         until(lambda: is_open(ports[0]) and made.get(server.ready.path) == 200, folder, begun)
         yield made
 
@@ -254,13 +254,12 @@ def test_rows_that_are_materialised_are_found_in_the_one_table_of_their_view(
     feast: Feast, told: dict[str, Any]
 ) -> None:
     assert told["materialised"]["wind"] == [7.5, None, 0.5]
-    with psycopg.connect(feast.variables[DATABASE_URL]) as connection:
-        found = connection.execute("SELECT tablename FROM pg_tables WHERE tablename ~ 'weather|ww'").fetchall()
-    assert sorted(name for (name,) in found) == ["delays_weather", "late_flights_weather"]
+    long = [f"delays.{'w' * 60}"] if feast.kept.long_names else []
+    assert feast.kept.tables() == sorted(["delays.weather", "late_flights.weather", *long])
 
 
-def test_a_view_whose_table_would_lose_the_end_of_its_name_is_refused(told: dict[str, Any]) -> None:
-    assert "more than 62 bytes" in told["long"]
+def test_a_view_whose_table_would_lose_the_end_of_its_name_is_refused(feast: Feast, told: dict[str, Any]) -> None:
+    assert ("more than 62 bytes" in told.get("long", "")) == (not feast.kept.long_names)
 
 
 def asked(feast: Feast, method: str, path: str, document: object) -> tuple[int, Any]:
@@ -318,21 +317,32 @@ def test_a_project_tells_of_features_and_pushes_them_without_feast(feast: Feast)
         "week": [0.25, None],
     }
     assert results["always"]["event_timestamps"][0] == "2013-07-01T10:00:00Z"
+    assert asked(feast, "PUT", "delays/definitions", definitions("since"))[0] == 200
+    of_new = {"feature_service": "late_since", "entities": {"route": ["EWR-IAH"]}}
+    _, found = asked(feast, "POST", "delays/get-online-features", of_new)
+    # A row that is older than all columns that are asked for.
+    assert [each["values"] for each in found["results"]] == [["EWR-IAH"], [None]]
     assert asked(feast, "PUT", "delays/definitions", definitions("week", kind="long"))[0] == 409
-    assert asked(feast, "PUT", "delays/definitions", definitions("week", name="r" * 60))[0] == 422
+    long = 200 if feast.kept.long_names else 422
+    assert asked(feast, "PUT", "delays/definitions", definitions("week", "year", name="r" * 60))[0] == long
     assert asked(feast, "PUT", "nobody/definitions", definitions("week"))[0] == 404
+
+
+@pytest.mark.usefixtures("told")
+def test_an_erased_entity_is_in_no_group_and_all_other_rows_are_as_they_were(feast: Feast) -> None:
+    base = f"http://127.0.0.1:{feast.online}"
+    # moto takes its time for each row.
+    rows = 220 if feast.kept.variables else onlineerasing.VISITS
+    onlineerasing.check(Online.of(base, "late-flights"), Online.of(base, "delays"), rows)
 
 
 @pytest.mark.usefixtures("told")
 def test_it_is_ready_while_its_database_answers_and_heals_by_itself(feast: Feast) -> None:
     assert feast.get("/ready") == 200
-    who: dict[str, Any] = {"user": postgres.SUPERUSER, "password": postgres.PASSWORD, "dbname": "postgres"}
-    with psycopg.connect(host="127.0.0.1", port=feast.database.port, autocommit=True, **who) as admin:
-        admin.execute("ALTER DATABASE features ALLOW_CONNECTIONS false")
-        admin.execute(CUT)
+    with feast.kept.away():
         assert (feast.get("/ready"), feast.get("/alive")) == (503, 200)
-        admin.execute("ALTER DATABASE features ALLOW_CONNECTIONS true")
-        until(lambda: feast.get("/ready") == 200, feast.folder)
+    until(lambda: feast.get("/ready") == 200, feast.folder)
+    with administrator(feast.database) as admin:
         for _ in range(2):
             admin.execute(CUT)
             assert feast.lookup("delays", 1)["wind"] == [1.5]

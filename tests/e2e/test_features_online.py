@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import importlib
+import itertools
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ import urllib.error
 import urllib.request
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,21 +24,31 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import onlineerasing
 from commands import free_ports
 from mlplat import clock, codebase, environment
-from mlplat.bundle import Column, Contract, LookUp
-from mlplat.contracts import FEATURES, Foundation
-from mlplat.errors import RefusedError
+from mlplat.bundle import CONTRACT_FILE, Column, Contract, LookUp, digest
+from mlplat.contracts import FEATURES, Connection, Foundation
+from mlplat.errors import RefusedError, UnreachableError
+from mlplat.labels import Name
 from mlplat.runtime import bundles, online, table
 from mlplat.runtime.online import Online
+from mlplat.runtime.registry import TRACKING, Entry, client, log
+from mlplat.runtime.snapshots import erasure
+from mlplat.runtime.snapshots.holders import InOnlineStore
+from mlplat.runtime.snapshots.place import Place
+from mlplat.runtime.snapshots.tombstones import Tombstone, Tombstones
 from mlplat.runtime.split import asked_at
 from mlplat.scaffold import project, template
+from mlplat.services import Service
 from mlplat.services.features import features
-from mlplat.serving.features import Features
+from mlplat.services.tracking import tracking
+from mlplat.serving.features import Features, LookUpError
 from mlplat.serving.gaps import Gap
 from mlplat.serving.metrics import LookUpMetrics, Metrics
 from mlplat.spec import project as spec
-from mlplat.spec.platform import FeatureServerSpec, PlatformSpec
+from mlplat.spec.platform import FeatureServerSpec, PlatformSpec, TrackingSpec
+from mlplat.targets.local.folders import service_data
 from mlplat.targets.local.resolve import resolve
 
 pytestmark = pytest.mark.e2e
@@ -45,20 +58,40 @@ TIMES = [pd.Timestamp(text, tz="UTC") for text in ("2013-06-13 10:00", "2013-06-
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start the service as `up` does, and return its address."""
-    state = tmp_path_factory.mktemp("state")
-    environment.service("features", progress=print)
-    code = codebase.folder()
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which services keep what they are told."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def server(state: Path) -> Iterator[str]:
+    """Start the feature server as `up` does, and return its address."""
     made = PlatformSpec(features=FeatureServerSpec(enabled=True, port=free_ports(1)[0]))
     (service,) = features(made)
-    program = resolve(service, made, Foundation(str(state), "", "")).program
-    variables = {**program.env, "PYTHONPATH": str(code)}
-    url = f"http://127.0.0.1:{made.features.port}"
-    with (state / "log").open("w+") as log:
+    with standing(service, made, state, made.features.port) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def registry(state: Path) -> Iterator[str]:
+    """Start MLflow likewise."""
+    made = PlatformSpec(tracking=TrackingSpec(port=free_ports(1)[0]))
+    with standing(tracking(made), made, state, made.tracking.port) as url:
+        yield url
+
+
+@contextmanager
+def standing(service: Service, made: PlatformSpec, state: Path, port: int) -> Iterator[str]:
+    """Run a service of a platform; yield its address."""
+    environment.service(service.image, progress=print)
+    database, artifacts = f"sqlite:///{state / 'tracking.db'}", str(state / "artifacts")
+    program = resolve(service, made, Foundation(str(state), artifacts, database)).program
+    variables = {**program.env, "PYTHONPATH": str(codebase.folder())}
+    url, kept = f"http://127.0.0.1:{port}", state / f"{service.name}.log"
+    with kept.open("w+") as log:
         process = subprocess.Popen(program.argv, env=variables, cwd=state, stdout=log, stderr=log)
         try:
-            until_ready(url + service.ready.path, process, state / "log")
+            until_ready(url + service.ready.path, process, kept)
             yield url
         finally:
             process.terminate()
@@ -92,7 +125,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, server: str) -> Iterator[Simp
         raw = dataclasses.replace(raw, flights=raw.flights[some].reset_index(drop=True))
         patch.setattr(modules["data"], "load", lambda *_: raw)
         rows = modules["features"].build(raw, written)
-        yield SimpleNamespace(spec=written, raw=raw, rows=rows, server=Online.of_run(written.project), **modules)
+        asked = Online.of_run(written.project)
+        yield SimpleNamespace(folder=folder, spec=written, raw=raw, rows=rows, server=asked, **modules)
     for name in [name for name in sys.modules if name.partition(".")[0] == "online_live"]:
         del sys.modules[name]
 
@@ -250,3 +284,199 @@ async def filled(features: Features, gap: Gap) -> None:
         await features.fill([gap], None)
     finally:
         features.close()
+
+
+def test_an_erased_entity_is_gone_from_the_store_and_from_its_files(server: str, state: Path) -> None:
+    forgetful, twin = Online.of(server, "forgetful"), Online.of(server, "twin")
+    onlineerasing.check(forgetful, twin)
+    (home,) = {path.parent for path in state.rglob("forgetful/online.db")}
+    held = [path.name for path in home.iterdir() if onlineerasing.WHOM.encode() in path.read_bytes()]
+    assert held == []
+    assert onlineerasing.WHOM not in (state / "features.log").read_text()
+
+
+def test_a_server_that_knows_no_such_project_holds_nothing_of_anybody(server: str) -> None:
+    nobody = Online.of(server, "nobody")
+    assert (nobody.holding("person", "7"), nobody.erase("people", "person", "7")) == ([], None)
+    with pytest.raises(UnreachableError, match="does not answer"):
+        Online.of(f"http://127.0.0.1:{free_ports(1)[0]}", "nobody").holding("person", "7")
+
+
+def test_a_project_whose_files_are_broken_begins_anew_once_they_are_moved_away(tmp_path: Path) -> None:
+    home = service_data(tmp_path, "features") / "broken"
+    home.mkdir(parents=True)
+    (home / "registry.db").write_bytes(b"no database" * 1000)
+    made = PlatformSpec(features=FeatureServerSpec(enabled=True, port=free_ports(1)[0]))
+    (service,) = features(made)
+    with standing(service, made, tmp_path, made.features.port) as url:
+        broken = Online.of(url, "broken")
+        for ask in (lambda: broken.define(onlineerasing.contract()), lambda: broken.holding("person", "7")):
+            with pytest.raises(UnreachableError, match="move it away, and push again"):
+                ask()
+        home.rename(tmp_path / "away")
+        assert broken.holding("person", "7") == []
+        assert broken.define(onlineerasing.contract())
+
+
+class Mortal(Place):
+    """A place whose process is killed at its n-th change."""
+
+    def __init__(self, address: str, left: int) -> None:
+        super().__init__(address)
+        self.left = left
+
+    def write(self, name: str, content: bytes) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        super().write(name, content)
+
+
+def erased(place: Place, server: Online) -> Tombstone:
+    """Erase one person from an online store, as a project's own process does."""
+    return erasure.erase(
+        [InOnlineStore(server)],
+        Tombstones(place),
+        "person",
+        onlineerasing.WHOM,
+        reason="asked",
+        now=TIMES[0].to_pydatetime(),
+        versions=[],
+    )
+
+
+def test_an_erasure_that_is_killed_anywhere_is_finished_by_the_next(server: str, tmp_path: Path) -> None:
+    """Kill it at every single change in turn; a server that was away meanwhile is one more interruption."""
+    killed, outcomes = Online.of(server, "killed"), []
+    for left in itertools.count():
+        onlineerasing.fill(killed, onlineerasing.tables())
+        address, survived = (tmp_path / str(left)).as_uri(), True
+        try:
+            erased(Mortal(address, left), killed)
+        except KeyboardInterrupt:
+            survived = False
+        place = Place(address)
+        assert erased(place, Online(f"http://127.0.0.1:{free_ports(1)[0]}")).unreached[0].startswith("the online store")
+        made = erased(place, killed)
+        assert (made.ended is not None, made.unreached) == (True, [])
+        assert killed.holding("person", onlineerasing.WHOM) == []
+        outcomes.append([vars(each) for each in made.held])
+        if survived:
+            break
+    assert left >= 5
+    assert [each["rows"] for each in outcomes[0]] == [1, onlineerasing.VISITS // 2]
+    assert all(outcome == outcomes[-1] for outcome in outcomes)
+
+
+COMMAND = """
+import sys
+from pathlib import Path
+from mlplat.cli import cli
+from mlplat.runs import prepare
+prepare.prepare = lambda *_, **__: Path(sys.executable)
+cli()
+"""
+"""The command line, for a project whose environment is the tests' own."""
+
+
+@pytest.fixture
+def known(made: SimpleNamespace, server: str, registry: str, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the project find its platform, and MLflow its server; nothing was told or pushed, and nothing followed."""
+    shutil.rmtree(service_data(state, "features") / "online_live", ignore_errors=True)
+    shutil.rmtree(made.folder / ".mlplat" / "stream", ignore_errors=True)
+    (made.folder / ".mlplat" / "follow.json").unlink(missing_ok=True)
+    monkeypatch.setenv(TRACKING, registry)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # MLflow sets it, which is undone with this
+    store = f"sqlite:///{state / 'endpoints.db'}"
+    Connection(made.spec.platform, "local", "local", registry, "", store, features=server).write()
+
+
+@pytest.mark.usefixtures("known")
+def test_what_was_erased_by_the_command_is_not_pushed_again(
+    made: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    online.define(contract(made))
+    replayed(made, TIMES[0] - pd.Timedelta(days=1), TIMES[0], monkeypatch)
+    groups = {each["group"]: each["rows"] for each in made.server.holding("origin", "LGA")}
+    assert set(groups) == {"weather", "rates", "airport", "airline"}
+
+    def erase(*given: str) -> Any:
+        argv = [sys.executable, "-c", COMMAND, "data", "erase", "origin=LGA", "--json", *given]
+        done = subprocess.run(argv, cwd=made.folder, capture_output=True, text=True, check=False, timeout=SECONDS)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    looked = erase("--dry-run")
+    assert {each["item"]: each["rows"] for each in looked["held"]} == groups
+    assert {each["group"] for each in made.server.holding("origin", "LGA")} == set(groups)
+    try:
+        told = erase("--reason", "asked")
+        assert {each["holder"] for each in told["held"]} == {"online store"}
+        assert all(each["done"] and each["before"] != each["after"] is not None for each in told["held"])
+        assert made.server.holding("origin", "LGA") == []
+        capsys.readouterr()
+        replayed(made, TIMES[0], TIMES[1], monkeypatch)
+        written = [json.loads(line)["written"] for line in capsys.readouterr().out.splitlines()]
+        assert [each.get("weather") for each in written] == [None, 2]
+        assert written[0]["airport"] == 2
+        assert made.server.holding("origin", "LGA") == []
+        assert made.server.holding("origin", "JFK") != []
+    finally:  # the project's other tests look at all airports
+        shutil.rmtree(made.folder / ".mlplat" / "data" / "erasures")
+
+
+def registered(made: SimpleNamespace, told: Contract, folder: Path) -> None:
+    """Register a version whose bundle is nothing but its contract."""
+    folder.mkdir()
+    (folder / CONTRACT_FILE).write_text(told.model_dump_json())
+    name, found = Name(made.spec.project, made.spec.model), digest(folder)
+    tags = {"mlplat.digest": found, "mlplat.features": told.features}
+    assert log(Entry(name, folder, found, {}, {}, tags, {"passed": True}), passed=True)[1]
+
+
+@pytest.mark.usefixtures("known")
+def test_a_store_that_was_lost_is_told_again_by_the_next_push_and_answers_without_a_restart(
+    made: SimpleNamespace,
+    state: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of two versions, the newer one looks up more."""
+    older, newer = contract(made, without=["temp"]), contract(made)
+    for each in (older, newer):
+        online.define(each)
+        registered(made, each, tmp_path / each.features)
+    # One of which nothing is left is no reason to forget the others.
+    (run, *_) = client().search_model_versions(f"name='{made.spec.project}.{made.spec.model}'")
+    client().create_model_version(run.name, f"{run.source}/gone", run.run_id, tags={"mlplat.features": "x"})
+    replayed(made, TIMES[1] - pd.Timedelta(days=1), TIMES[1], monkeypatch)
+    moved = clock.Clock(TIMES[1].to_pydatetime() - datetime.now(UTC))
+    serving = LookUpMetrics(Metrics(info={"version": "1"}, bounds=()), [each.group for each in older.lookups])
+    weather = tuple(each for each in older.lookups if each.group == "weather")
+
+    async def ask(features: Features) -> Any:
+        gap = Gap(weather, [0], [("JFK",)])
+        await features.fill([gap], None)
+        return gap.found[("JFK",)][0]
+
+    async def life() -> Any:
+        features = Features(made.server.url, older, serving, clock=moved, timeout=SECONDS)
+        try:
+            assert (await ask(features))[0] == "found"
+            shutil.rmtree(service_data(state, "features") / "online_live")
+            with pytest.raises(LookUpError, match="no project `online_live` has told of its features"):
+                await ask(features)
+            await asyncio.to_thread(replayed, made, TIMES[1], TIMES[1], monkeypatch)
+            return await ask(features)
+        finally:
+            features.close()
+
+    outcome, (wind, *_) = asyncio.run(life())
+    rows = made.rows[asked_at(made.rows, made.spec.data) == TIMES[1]]
+    assert (outcome, wind) == ("found", rows.loc[rows["origin"] == "JFK", weather[0].columns[0]].iloc[0])
+    said = capsys.readouterr().err
+    assert f"was told again: {newer.features}, {older.features}" in said
+    assert "what version 3 looks up is not known" in said
+    found, _ = look_up(made.server, newer.features, rows, online.key_names(made.spec))
+    assert found["temp"].notna().any()

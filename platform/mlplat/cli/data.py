@@ -165,12 +165,13 @@ def diff(before: str, after: str, project: Path | None, *, stack: str, as_json: 
 @stack_option
 @json_option
 def erase(entity: str, *, reason: str, dry_run: bool, project: Path | None, stack: str, as_json: bool) -> None:
-    """Erase the rows of an entity from this project's snapshots, quarantine, reviews, fetched files and
-    prediction logs.
+    """Erase the rows of an entity from this project's snapshots, quarantine, reviews, fetched files, prediction logs
+    and the values of the feature server.
 
     What is left is a tombstone without the value: content hashes before and after, counts, and the model versions that
-    learned from the rows. Rows that a source gives again are dropped from then on. An erasure that was interrupted goes
-    on when it is given again. It does not touch the source, nor models: what they learned stays until they are retired.
+    learned from the rows. Rows that a source gives again are dropped from then on, and not pushed. An erasure that was
+    interrupted goes on when it is given again. It does not touch the source, nor models: what they learned stays until
+    they are retired.
 
     \b
     Example:
@@ -184,7 +185,7 @@ def erase(entity: str, *, reason: str, dry_run: bool, project: Path | None, stac
         raise UsageError("an erasure has a reason", hint="give it with `--reason`, or look first with `--dry-run`")
     folder, spec = current_project(project)
     versions, unreached = _versions(spec, stack)
-    with dataplaces.reach(spec, stack) as places:
+    with dataplaces.reach(spec, stack) as places, places.features(unreached) as features:
         log = places.log(unreached)
         told = asked(
             places,
@@ -201,14 +202,15 @@ def erase(entity: str, *, reason: str, dry_run: bool, project: Path | None, stac
             project=spec.project,
             log=log.address,
             log_key=base64.b64encode(log.key).decode() if log.key else None,
+            features=features,
         )
     if as_json:
         emit_json(told)
     else:
         _show_erasure(told, dry_run=dry_run)
-    if unreached and not dry_run:
+    if told["unreached"] and not dry_run:
         raise NotReadyError(
-            "\n".join(["what was reached is done; what was not:", *(f"  {each}" for each in unreached)]),
+            "\n".join(["what was reached is done; what was not:", *(f"  {each}" for each in told["unreached"])]),
             hint="give the same command again when it can be: it goes on",
         )
 
@@ -227,6 +229,9 @@ def _show_erasure(told: dict[str, Any], *, dry_run: bool) -> None:
     click.echo(f"model versions that learned from them: {seen or 'none that is known'}")
     if not dry_run:
         click.echo(f"tombstone {told['id']}")
+        return
+    for each in told["unreached"]:
+        warn(f"not looked into: {each}")
 
 
 def _item(name: str) -> str:

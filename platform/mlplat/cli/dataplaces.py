@@ -1,4 +1,4 @@
-"""Where a project's training sets and prediction logs lie, by the stack: on this computer, or in a cluster's bucket.
+"""Where a project's data lie, by the stack: on this computer, or in a cluster's bucket and behind its feature server.
 
 A cluster says itself where its bucket is (`mlplat.manifests.flows`), and a store that only the cluster reaches is
 reached by a forwarded port. It is entered with the keys of whoever asks: those of the environment, otherwise those of
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,6 +55,18 @@ class Here:
             return Log()
         return Log(str(folder), key.read_bytes() if key.exists() else None)
 
+    @contextlib.contextmanager
+    def features(self, unreached: list[str]) -> Iterator[str | None]:
+        """Yield the feature server's URL, None where there is none; what cannot be reached is put into words."""
+        from mlplat.contracts import Connection
+
+        found = None
+        try:
+            found = Connection.read(self.spec.platform, self.stack).features
+        except MlplatError as error:
+            unreached.append(f"the online store: {error.message}")
+        yield found
+
 
 @dataclass(frozen=True)
 class There:
@@ -63,6 +77,8 @@ class There:
     variables: Mapping[str, str]
     address: str
     """Below which the team's prediction logs lie."""
+    server: Callable[[], AbstractContextManager[str | None]] = contextlib.nullcontext
+    """Enters the feature server's URL as it is reached from here; None where there is none."""
 
     def log(self, unreached: list[str]) -> Log:
         """See `Here.log`. The key is a secret of the team's."""
@@ -75,6 +91,17 @@ class There:
             return Log(self.address)
         return Log(self.address, base64.b64decode((found or {}).get("data", {}).get(KEY_FILE, "")) or None)
 
+    @contextlib.contextmanager
+    def features(self, unreached: list[str]) -> Iterator[str | None]:
+        """See `Here.features`."""
+        with contextlib.ExitStack() as ends:
+            found = None
+            try:
+                found = ends.enter_context(self.server())
+            except MlplatError as error:
+                unreached.append(f"the online store: {error.message}")
+            yield found
+
 
 @contextlib.contextmanager
 def reach(spec: ProjectSpec, stack: str) -> Iterator[Here | There]:
@@ -85,15 +112,16 @@ def reach(spec: ProjectSpec, stack: str) -> Iterator[Here | There]:
         return
     from mlplat.runs import publish
 
-    with workflows.opened(where) as runs:
-        told = publish.terms(runs.cluster, runs.namespace)
+    with workflows.entered(where) as (cluster, namespace, project):
+        told = publish.terms(cluster, namespace)
         places = _known(told, stack)
         with where.reach(told.endpoint) if told.endpoint else contextlib.nullcontext() as address:
-            stored = publish.storage(runs.cluster, runs.namespace, told, address, os.environ)
+            stored = publish.storage(cluster, namespace, told, address, os.environ)
             keys = {"AWS_ACCESS_KEY_ID": stored.access_key, "AWS_SECRET_ACCESS_KEY": stored.secret_key}
             known = {name: value for name, value in keys.items() if value is not None}
-            variables = {**told.places(runs.project), **told.entry(address), **known}
-            yield There(runs.cluster, runs.namespace, variables, places)
+            variables = {**told.places(project), **told.entry(address), **known}
+            server = functools.partial(where.reach, told.features) if told.features else contextlib.nullcontext
+            yield There(cluster, namespace, variables, places, server)
 
 
 def _known(told: Terms, stack: str) -> str:

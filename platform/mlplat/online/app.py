@@ -17,14 +17,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from mlplat.online import definitions, values
+from mlplat.online import definitions, erasing, values
 from mlplat.online.definitions import ConflictError, Definitions
+from mlplat.online.erasing import Entity, Erasure
 from mlplat.online.projects import BrokenProjectError, Home, Projects, UnknownProjectError
-from mlplat.online.values import RowError, Values
+from mlplat.online.values import RowError, UnknownGroupError, Values
 
 Document = TypeVar("Document", bound=BaseModel)
+Answer = Callable[[Request], Awaitable[Response]]
 STATUS: dict[type[Exception], int] = {
     UnknownProjectError: 404,
+    UnknownGroupError: 404,
     ConflictError: 409,
     ValidationError: 422,
     RowError: 422,
@@ -59,12 +62,14 @@ def application(home: Home) -> Starlette:
     async def define(request: Request) -> Response:
         given = await _read(request, Definitions)
         project = await projects.begin(request.path_params["project"])
-        added = await run_in_threadpool(definitions.put, project.store, given)
-        return JSONResponse({"service": given.service, "added": added})
+        return JSONResponse(await run_in_threadpool(definitions.put, project.store, given))
 
-    async def write(request: Request) -> Response:
-        project = projects.find(request.path_params["project"])
-        return JSONResponse(await run_in_threadpool(values.write, project.store, await _read(request, Values)))
+    def asked(do: Callable[[Any, Any], object], kind: type[BaseModel]) -> Answer:
+        async def answer(request: Request) -> Response:
+            project = projects.find(request.path_params["project"])
+            return JSONResponse(await run_in_threadpool(do, project.store, await _read(request, kind)))
+
+        return _told(answer)
 
     async def below(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -77,7 +82,9 @@ def application(home: Home) -> Starlette:
         Route("/alive", alive),
         Route("/ready", ready),
         Route("/{project}/definitions", _told(define), methods=["PUT"]),
-        Route("/{project}/values", _told(write), methods=["POST"]),
+        Route("/{project}/values", asked(values.write, Values), methods=["POST"]),
+        Route("/{project}/findings", asked(erasing.find, Entity), methods=["POST"]),
+        Route("/{project}/erasures", asked(erasing.erase, Erasure), methods=["POST"]),
         Mount("/{project}", app=below),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
@@ -87,7 +94,7 @@ async def _read(request: Request, kind: type[Document]) -> Document:
     return kind.model_validate_json(await request.body())
 
 
-def _told(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def _told(answer: Answer) -> Answer:
     async def told(request: Request) -> Response:
         try:
             return await answer(request)

@@ -34,11 +34,17 @@ class ConflictError(Exception):
 
 
 class Column(BaseModel):
-    """A key or a feature."""
+    """A feature."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Name
     type: Type
+
+
+class Key(Column):
+    """What values are found by."""
+
+    type: Literal["long", "string"]
 
 
 class Group(BaseModel):
@@ -46,7 +52,7 @@ class Group(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: ViewName
-    keys: Annotated[tuple[Column, ...], Limits(min_length=1)]
+    keys: Annotated[tuple[Key, ...], Limits(min_length=1)]
     columns: Annotated[tuple[Column, ...], Limits(min_length=1)]
 
 
@@ -58,8 +64,8 @@ class Definitions(BaseModel):
     groups: Annotated[tuple[Group, ...], Limits(min_length=1)]
 
 
-def put(store: Any, given: Definitions) -> dict[str, list[str]]:
-    """Add a project's definitions to what is there; return the columns that are new, by group.
+def put(store: Any, given: Definitions) -> dict[str, Any]:
+    """Add a project's definitions to what is there; return whether they are the first, and what columns are new.
 
     Tables come first and the service last, so that what a killed server leaves behind is whole as far as it goes, and
     is completed by the next try. Raises `ConflictError`, and then nothing was changed.
@@ -71,6 +77,7 @@ def put(store: Any, given: Definitions) -> dict[str, list[str]]:
             _refuse_conflicts(store, group, there[group.name])
         views = {group.name: _joined(group, there[group.name]) for group in given.groups}
         service = _service(store, given, views)
+        first = not store.registry.list_feature_services(store.project, allow_cache=False)
         online.make(store.config, list(views.values()))
         added = {group.name: _added(group, there[group.name]) for group in given.groups}
         for key in {key.name: key for group in given.groups for key in group.keys}.values():
@@ -81,7 +88,7 @@ def put(store: Any, given: Definitions) -> dict[str, list[str]]:
         if service:
             store.registry.apply_feature_service(service, store.project)
     store.refresh_registry()
-    return added
+    return {"service": given.service, "first": first, "added": added}
 
 
 def columns_of(fields: Iterable[Any]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The projects of a feature server, each with Feast's own application, and where what they keep lies.
 
-On a cluster they are listed, and all are in one PostgreSQL; on one computer a project is there once it has told of its
+On a cluster they are listed, and all are in one database; on one computer a project is there once it has told of its
 features, in a folder of its own.
 """
 
@@ -22,7 +22,7 @@ from feast.feature_server import get_app
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from mlplat.online import sqlite, store
+from mlplat.online import dynamodb, sqlite, store
 from mlplat.online.fresh import Fresh
 
 REFRESH_SECONDS = 60
@@ -31,6 +31,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
 """As Feast takes a project's name."""
 KEYS = 3
 """Version of the form in which Feast writes keys down."""
+FILES = ("registry.db", "online.db")
+"""Of a project on one computer."""
 
 
 class UnknownProjectError(Exception):
@@ -67,6 +69,9 @@ class Home(Protocol):
     def store(self, project: str) -> Store:
         """Return a project's store. Raises `BrokenProjectError`, or what Feast does where a database is away."""
 
+    def keeps(self, project: str) -> bool:
+        """Tell whether what a project's store was made on is still there."""
+
     def answers(self) -> bool:
         """Tell whether values can be looked up at all."""
 
@@ -90,9 +95,16 @@ class Listed:
         """See `Home.store`."""
         return Store(config=RepoConfig(**{**self._given, "project": project}))
 
+    def keeps(self, project: str) -> bool:
+        """See `Home.keeps`: a database is asked each time, and tells itself."""
+        return project in self._projects
+
     def answers(self) -> bool:
         """See `Home.answers`."""
-        return store.answers(self._given["online_store"]["url"])
+        kept = self._given["online_store"]
+        if "url" in kept:
+            return store.answers(kept["url"])
+        return dynamodb.answers(kept["region"], kept["table_name_template"])
 
 
 class Folder:
@@ -100,6 +112,8 @@ class Folder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._opened: dict[str, list[tuple[int, int]]] = {}
+        """By project, which files they are: a removed one is written to for as long as somebody has it open."""
 
     def names(self) -> list[str]:
         """See `Home.names`."""
@@ -113,14 +127,22 @@ class Folder:
         """See `Home.store`. Raises `BrokenProjectError`."""
         home = self._folder / project
         try:
-            return self._opened(project, home)
+            return self._open(project, home)
         except (sqlite3.Error, SQLAlchemyError, OSError) as error:
-            raise BrokenProjectError(f"{home}: cannot be read: {error}; move it away, and train again") from error
+            raise BrokenProjectError(f"{home}: cannot be read: {error}; move it away, and push again") from error
 
-    def _opened(self, project: str, home: Path) -> Store:
+    def keeps(self, project: str) -> bool:
+        """See `Home.keeps`."""
+        try:
+            return self._opened.get(project) == _identities(self._folder / project)
+        except FileNotFoundError:
+            return False
+
+    def _open(self, project: str, home: Path) -> Store:
         home.mkdir(parents=True, exist_ok=True)
-        for name in ("registry.db", "online.db"):
+        for name in FILES:
             sqlite.connect(home / name).close()
+        self._opened[project] = _identities(home)
         given = {
             "project": project,
             "provider": "local",
@@ -139,6 +161,10 @@ class Folder:
     def answers(self) -> bool:
         """See `Home.answers`: files do, and one that is broken is its own project's matter."""
         return os.access(self._folder, os.W_OK) or not self._folder.exists()
+
+
+def _identities(home: Path) -> list[tuple[int, int]]:
+    return [(found.st_dev, found.st_ino) for found in ((home / name).stat() for name in FILES)]
 
 
 @dataclass
@@ -175,9 +201,9 @@ class Projects:
 
     def find(self, name: str) -> Project:
         """Return a project. Raises `UnknownProjectError` or `BrokenProjectError`."""
-        if name in self._broken:
+        if name in self._broken and name in self.home.names():
             raise BrokenProjectError(self._broken[name])
-        if name not in self._served:
+        if not self._serves(name):
             raise UnknownProjectError(f"no project `{name}` has told of its features")
         return self._served[name]
 
@@ -186,10 +212,14 @@ class Projects:
         if not self.home.takes(name):
             raise UnknownProjectError(f"there is no project `{name}` here")
         async with self._beginning:
-            if name not in self._served:
+            if not self._serves(name):
                 self._served[name] = await self._begin(name)
                 self._broken.pop(name, None)
         return self._served[name]
+
+    def _serves(self, name: str) -> bool:
+        """Tell whether a project is served; one whose files were removed begins anew when it is told of again."""
+        return name in self._served and self.home.keeps(name)
 
     async def _begin(self, name: str) -> Project:
         try:

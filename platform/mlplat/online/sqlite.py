@@ -13,7 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
+
+from mlplat.online import paging
 
 WAIT_SECONDS = 5.0
 """For another writer, after which the caller is told."""
@@ -42,6 +45,24 @@ class ThreadedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]  # lik
         self.update(config, [], list(views), [], [], partial=True)
         self._get_conn(config).commit()
 
+    def rows(self, config: Any, view: Any) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Yield every row's key, as Feast writes it down, and its values by feature, in order of the key."""
+        table = _table(config, view)
+        page = (
+            f"SELECT entity_key, feature_name, value FROM {table} WHERE entity_key IN"  # noqa: S608 - a quoted name
+            f" (SELECT DISTINCT entity_key FROM {table} WHERE entity_key > ? ORDER BY entity_key LIMIT ?)"
+            " ORDER BY entity_key, feature_name"
+        )
+        return paging.paged(lambda last: self._get_conn(config).execute(page, [last, paging.KEYS]).fetchall())
+
+    def remove(self, config: Any, view: Any, keys: Sequence[bytes]) -> None:
+        """Remove the rows of keys, as Feast writes them down, from the file and from what is to be written to it."""
+        connection = self._get_conn(config)
+        with connection:
+            given = [[key] for key in keys]
+            connection.executemany(f"DELETE FROM {_table(config, view)} WHERE entity_key = ?", given)  # noqa: S608 - likewise
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextlib.contextmanager
     def exclusive(self, _config: Any) -> Iterator[None]:
         """Be the one that changes definitions: no other server has this file."""
@@ -53,4 +74,11 @@ def connect(path: Path) -> sqlite3.Connection:
     kinds = sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES
     connection = sqlite3.connect(path, detect_types=kinds, timeout=WAIT_SECONDS)
     connection.execute("PRAGMA journal_mode=WAL")
+    # What is removed, or written over, is no longer in the file.
+    connection.execute("PRAGMA secure_delete=ON")
     return connection
+
+
+def _table(config: Any, view: Any) -> str:
+    name = compute_table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
+    return '"{}"'.format(name.replace('"', '""'))

@@ -17,8 +17,10 @@ from typing import Any, Literal
 from feast.errors import FeastError
 from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.postgres_online_store.postgres import PostgreSQLOnlineStore, PostgreSQLOnlineStoreConfig
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg_pool import ConnectionPool
+
+from mlplat.online import paging
 
 CONNECTIONS = 8
 """Of one server, for all its projects: a small PostgreSQL takes a hundred in all."""
@@ -81,6 +83,27 @@ class PostgresOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]  # likew
         self.make(config, [table for table, _ in grouped_refs])
         super()._read_features_per_fv(config, grouped_refs, *given, **named)
 
+    def rows(self, config: Any, view: Any) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Yield every row's key, as Feast writes it down, and its values by feature, in order of the key."""
+        self.make(config, [view])
+        page = sql.SQL(
+            "SELECT entity_key, feature_name, value FROM {table} WHERE entity_key IN"
+            " (SELECT DISTINCT entity_key FROM {table} WHERE entity_key > %s ORDER BY entity_key LIMIT %s)"
+            " ORDER BY entity_key, feature_name"
+        ).format(table=_table(config, view))
+
+        def after(last: bytes) -> list[paging.Cell]:
+            with self._get_conn(config) as connection:
+                return connection.execute(page, [last, paging.KEYS]).fetchall()
+
+        return paging.paged(after)
+
+    def remove(self, config: Any, view: Any, keys: Sequence[bytes]) -> None:
+        """Remove the rows of keys, as Feast writes them down."""
+        gone = sql.SQL("DELETE FROM {table} WHERE entity_key = ANY(%s)").format(table=_table(config, view))
+        with self._get_conn(config) as connection:
+            connection.execute(gone, [list(keys)])
+
     @contextlib.contextmanager
     def exclusive(self, config: Any) -> Iterator[None]:
         """Be the one, of all servers on this database, that changes definitions."""
@@ -90,8 +113,7 @@ class PostgresOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]  # likew
 
     def make(self, config: Any, views: Sequence[Any]) -> None:
         """Make the tables of views that have none. Raises `LongNameError`."""
-        versioned = config.registry.enable_online_feature_view_versioning
-        named = {compute_table_id(config.project, each, versioned): each for each in views}
+        named = {_name(config, each): each for each in views}
         missing = {name: each for name, each in named.items() if name not in self._there}
         if long := [name for name in missing if len(name.encode()) > LONGEST_NAME]:
             raise LongNameError(
@@ -103,6 +125,16 @@ class PostgresOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]  # likew
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             self.update(config, [], list(missing.values()), [], [], partial=True)
         self._there |= missing.keys()
+
+
+def _name(config: Any, view: Any) -> str:
+    versioned = config.registry.enable_online_feature_view_versioning
+    name: str = compute_table_id(config.project, view, versioned)
+    return name
+
+
+def _table(config: Any, view: Any) -> sql.Identifier:
+    return sql.Identifier(_name(config, view))
 
 
 @functools.cache

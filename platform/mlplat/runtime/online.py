@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from mlplat.bundle import Column, Contract, LookUp
+from mlplat.bundle import KEY_TYPES, Column, Contract, LookUp
 from mlplat.contracts import FEATURES, Connection
 from mlplat.errors import MlplatError, RefusedError, UnreachableError, UsageError
 from mlplat.labels import feast_name
@@ -28,6 +28,8 @@ from mlplat.runtime import bundles
 from mlplat.spec.project import ProjectSpec
 
 TIMEOUT = 10.0
+LOOKING_THROUGH = 600.0
+"""Seconds that a server may take to look through all it keeps: for a million rows of ten columns it works 40, twice."""
 PATIENCE = 30.0
 """Seconds for which a server is asked again that is away: one that was killed is back sooner."""
 PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -35,6 +37,10 @@ ROWS = 1000
 """Of one push: the server takes five times as many."""
 
 T = TypeVar("T")
+
+
+class UntoldError(RefusedError):
+    """A server was never told of what it is asked for, or has lost it."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,15 @@ class Online:
     url: str
 
     @classmethod
+    def of(cls, base: str, project: str) -> Online:
+        """Return a project's, where a platform's server answers on `base`."""
+        return cls(f"{base}/{feast_name(project)}")
+
+    @classmethod
     def of_run(cls, project: str) -> Online | None:
         """Return the one of the platform that a run is on; None where it has none."""
         base = os.environ.get(FEATURES)
-        return cls(f"{base}/{feast_name(project)}") if base else None
+        return cls.of(base, project) if base else None
 
     @classmethod
     def find(cls, spec: ProjectSpec) -> Online:
@@ -74,10 +85,13 @@ class Online:
                 f"the platform `{found.platform}` has no feature server",
                 hint="on this computer, `features: {enabled: true}` in its stack file and `mlplat up` make one",
             )
-        return cls(f"{found.features}/{feast_name(spec.project)}")
+        return cls.of(found.features, spec.project)
 
-    def define(self, contract: Contract) -> None:
-        """Tell of what a version looks up; what is there stays. Raises `RefusedError` where that does not fit."""
+    def define(self, contract: Contract) -> bool:
+        """Tell of what a version looks up; what is there stays. Return whether the server knew of nothing before.
+
+        Raises `RefusedError` where that does not fit what is there.
+        """
         types = {column.name: column.type for column in contract.columns}
         groups = [
             {
@@ -87,13 +101,15 @@ class Online:
             }
             for each in contract.lookups
         ]
-        self._ask("PUT", "definitions", {"service": contract.features, "groups": groups})
+        told = self._ask("PUT", "definitions", {"service": contract.features, "groups": groups})
+        return bool(told.get("first"))
 
     def push(self, group: str, rows: pd.DataFrame, *, keys: Sequence[str], observed: str) -> Pushed:
         """Write rows (n × keys, features and the time `observed`) of a group down, each as a whole.
 
         A feature that a row has no value of counts as unknown from then on, as one does that the rows do not have.
-        Raises `RefusedError` for rows that are not the group's, `UnreachableError` where nobody answers.
+        Raises `UntoldError` for a group that nobody has told of, `RefusedError` for rows that are not the group's, and
+        `UnreachableError` where nobody answers.
         """
         total = Pushed(0, 0, frozenset())
         for part in _parts(rows.dropna(subset=[*keys])):  # a null is no key
@@ -108,7 +124,26 @@ class Online:
             total += Pushed(told["written"], told["older"], frozenset(told["unknown"]))
         return total
 
-    def _ask(self, method: str, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    def holding(self, column: str, value: str) -> list[dict[str, Any]]:
+        """Return the groups with rows whose `column` is `value`: `group`, number of `rows`, and `hash` of them all."""
+        try:
+            told = self._ask("POST", "findings", {"column": column, "value": value}, seconds=LOOKING_THROUGH)
+        except UntoldError:
+            return []
+        found: list[dict[str, Any]] = told["groups"]
+        return found
+
+    def erase(self, group: str, column: str, value: str) -> str | None:
+        """Remove such rows from a group; return the hash of what is left, None where nothing is."""
+        given = {"group": group, "column": column, "value": value}
+        try:
+            told = self._ask("POST", "erasures", given, seconds=LOOKING_THROUGH)
+        except UntoldError:
+            return None
+        left: str | None = told["hash"]
+        return left
+
+    def _ask(self, method: str, path: str, document: Mapping[str, Any], *, seconds: float = TIMEOUT) -> dict[str, Any]:
         body = json.dumps(document, allow_nan=False).encode()
         url = f"{self.url}/{path}"
         headers = {"Content-Type": "application/json"}
@@ -116,7 +151,7 @@ class Online:
         # It is never behind a proxy.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=TIMEOUT) as answer:
+            with opener.open(request, timeout=seconds) as answer:
                 told: dict[str, Any] = json.load(answer)
                 return told
         except urllib.error.HTTPError as error:
@@ -126,17 +161,20 @@ class Online:
             raise self._away(str(getattr(error, "reason", error))) from error
 
     def _refused(self, error: urllib.error.HTTPError) -> MlplatError:
+        kind = RefusedError
         try:
             said = str(json.load(error)["error"])
+            # Of an older server, that it does not know how: it has no such words.
+            kind = UntoldError if error.code == http.HTTPStatus.NOT_FOUND else RefusedError
         except (ValueError, KeyError, TypeError, OSError):
             said = f"it answers with {error.code}"
         if error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
             return self._away(said)
         hints: dict[int, str] = {
-            http.HTTPStatus.NOT_FOUND: "`mlplat run train` tells it of them; values are pushed after that",
+            http.HTTPStatus.NOT_FOUND: "`mlplat run train` tells it of what a version looks up; pushes tell it again",
             http.HTTPStatus.CONFLICT: "`data.features` of mlplat.yaml has the groups; versions that serve keep theirs",
         }
-        return RefusedError(f"the feature server at {self.url} refuses: {said}", hint=hints.get(error.code))
+        return kind(f"the feature server at {self.url} refuses: {said}", hint=hints.get(error.code))
 
     def _away(self, why: str) -> UnreachableError:
         return UnreachableError(
@@ -157,14 +195,23 @@ def left_to_send(spec: ProjectSpec, features: Sequence[str]) -> list[str]:
 
 
 def keys_of(rows: pd.DataFrame, spec: ProjectSpec) -> tuple[Column, ...]:
-    """Return them as a contract has them. Raises `UsageError` for one that the rows (n × columns) do not have."""
+    """Return them as a contract has them. Raises `UsageError` for one that the rows (n × columns) do not have,
+    or that features cannot be found by.
+    """
     names = key_names(spec)
     if missing := [name for name in names if name not in rows.columns]:
         raise UsageError(
             f"`data.features` of mlplat.yaml looks features up by `{missing[0]}`, which the rows do not have",
             hint="`features.build` has to return it",
         )
-    return bundles.columns_of(rows[names])
+    found = bundles.columns_of(rows[names])
+    if other := next((key for key in found if key.type not in KEY_TYPES), None):
+        raise UsageError(
+            f"`data.features` of mlplat.yaml looks features up by `{other.name}`, which is {other.type}: a key is a"
+            " whole number or a text",
+            hint="have `features.build` return it as one; a column of whole numbers with nulls is no longer one",
+        )
+    return found
 
 
 def look_ups(spec: ProjectSpec, features: pd.DataFrame, keys: Sequence[Column]) -> dict[str, Any]:
@@ -192,10 +239,14 @@ def look_ups(spec: ProjectSpec, features: pd.DataFrame, keys: Sequence[Column]) 
     return {"features": name, "lookups": tuple(found)}
 
 
-def define(contract: Contract) -> None:
-    """Tell a run's platform of what a version looks up. Raises `RefusedError` where that does not fit what is there."""
+def define(contract: Contract) -> Online | None:
+    """Tell a run's platform of what a version looks up; return its server where that knew of nothing before.
+
+    Raises `RefusedError` where it does not fit what is there.
+    """
     if contract.lookups and (server := Online.of_run(contract.project)):
-        patiently(lambda: server.define(contract), PATIENCE)
+        return server if patiently(lambda: server.define(contract), PATIENCE) else None
+    return None
 
 
 def remark(spec: ProjectSpec, contract: Contract) -> str:

@@ -1,7 +1,8 @@
 """Pushing values to the feature server, once or for as long as somebody wants it.
 
 What is pushed is what is known now, as a whole. So a push that failed is made good by the next one, and a reader that
-was killed between reading and pushing pushes all it remembers when it is started again: nothing is lost.
+was killed between reading and pushing pushes all it remembers when it is started again: nothing is lost. Entities that
+were erased are left out, whatever the source still gives. A server that has lost what it was told is told again.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 
 from mlplat.clock import VARIABLE, Clock
 from mlplat.contracts import Connection
-from mlplat.errors import RefusedError, UnreachableError
-from mlplat.runtime.online import LONGEST_PAUSE, PATIENCE, PAUSE, Online, patiently
+from mlplat.errors import MlplatError, RefusedError, UnreachableError
+from mlplat.runtime import retelling
+from mlplat.runtime.online import LONGEST_PAUSE, PATIENCE, PAUSE, Online, Pushed, UntoldError, patiently
+from mlplat.runtime.snapshots.place import Place
+from mlplat.runtime.snapshots.tombstones import Tombstones
 from mlplat.spec.project import ProjectSpec
 
 OBSERVED = "observed"
@@ -41,20 +47,25 @@ def seen(now: pd.Timestamp, newest: pd.Timestamp, quiet_minutes: float) -> pd.Ti
     return now if now - newest <= timedelta(minutes=quiet_minutes) else newest
 
 
-def push(server: Online, spec: ProjectSpec, tables: Mapping[str, pd.DataFrame], say: Say) -> dict[str, int]:
+def push(
+    server: Online, spec: ProjectSpec, tables: Mapping[str, pd.DataFrame], say: Say, *, project: Path
+) -> dict[str, int]:
     """Push each group's rows (n × keys, features and `observed`); return how many were written of each.
 
-    A group that no version looks up yet is said and left out, as a column is, so that the others go on. Raises
-    `UnreachableError`.
+    `project` is the project's folder: its tombstones say which rows are left out. A group that no version looks up yet
+    is said and left out, as a column is, so that the others go on. Raises `UnreachableError`.
     """
     written: dict[str, int] = {}
+    stones = Tombstones(Place.of(project))
     for name, rows in tables.items():
         group = spec.data.features[name]
         if group.online is None:
             continue
         columns = [*group.online.keys, *(each for each in group.columns if each in rows.columns), OBSERVED]
+        left = stones.without(rows[list(dict.fromkeys(columns))])
+        put = partial(server.push, name, left, keys=group.online.keys, observed=OBSERVED)
         try:
-            told = server.push(name, rows[list(dict.fromkeys(columns))], keys=group.online.keys, observed=OBSERVED)
+            told = _put(put, partial(_retell, server, spec, name, say))
         except RefusedError as error:
             say(f"`{name}` is not pushed: {error.message}")
             continue
@@ -62,6 +73,28 @@ def push(server: Online, spec: ProjectSpec, tables: Mapping[str, pd.DataFrame], 
         if told.unknown:
             say(f"`{name}` is pushed without {', '.join(sorted(told.unknown))}: no version looks them up yet")
     return written
+
+
+def _put(put: Callable[[], Pushed], retell: Callable[[], bool]) -> Pushed:
+    """Push rows; to a server that knows nothing of their group, once it was told again."""
+    try:
+        return put()
+    except UntoldError:
+        if not retell():
+            raise
+    return put()
+
+
+def _retell(server: Online, spec: ProjectSpec, group: str, say: Say) -> bool:
+    """Tell a server again what versions look up, if one of them looks a group up; return whether it was told."""
+    try:
+        services = retelling.retell(server, spec, say, group=group)
+    except MlplatError as error:
+        say(f"whether a version looks `{group}` up is not known: {error.message}")
+        return False
+    if services:
+        say(f"the feature server knew nothing of `{group}`, and was told again: {', '.join(services)}")
+    return bool(services)
 
 
 def repeat(step: Callable[[], object], *, every: float | None, say: Say) -> None:

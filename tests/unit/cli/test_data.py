@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from mlplat.cli import cli, dataplaces
 from mlplat.cli import data as verb
 from mlplat.cli.dataplaces import Log
+from mlplat.contracts import Connection
 from mlplat.errors import UnreachableError, UsageError
 from mlplat.runs import data as runs
 from mlplat.runtime import table
@@ -73,6 +74,7 @@ def invoke(project: Path, here: None) -> Invoke:
 def platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """Return a platform's answers: its model versions, and where its prediction logs lie."""
     known: dict[str, Any] = {"versions": []}
+    Connection("mlplat", "local", "local", "", "", f"sqlite:///{tmp_path / 'endpoints.db'}").write()
     monkeypatch.setattr(verb, "_versions", lambda *_: (known["versions"], []))
     monkeypatch.setattr(dataplaces.Here, "log", lambda *_: Log(str(tmp_path / "log")))
     return known
@@ -127,6 +129,21 @@ def test_an_erasure_is_looked_at_first_and_then_done(project: Path, invoke: Invo
     assert "rows were erased" in invoke("list").stdout
 
 
+def test_a_feature_server_that_is_away_leaves_the_erasure_unfinished_and_says_so(
+    project: Path, invoke: Invoke, platform: dict[str, Any], free_port: int
+) -> None:
+    train(project, rows(1200))
+    store = f"sqlite:///{project / 'endpoints.db'}"
+    Connection("mlplat", "local", "local", "", "", store, features=f"http://127.0.0.1:{free_port}").write()
+    looked = invoke("erase", "who=7", "--dry-run")
+    assert (looked.exit_code, "not looked into: the online store: " in looked.stderr) == (0, True)
+    done = invoke("erase", "who=7", "--reason", "asked")
+    assert (done.exit_code, "tombstone " in done.stdout) == (1, True)
+    assert f"  the online store: the feature server at http://127.0.0.1:{free_port}/tests" in str(done.exception)
+    Connection("mlplat", "local", "local", "", "", store).write()
+    assert invoke("erase", "who=7", "--reason", "asked").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"), [(["who"], "names no entity"), (["who=7"], "an erasure has a reason"), (["=7"], "names no")]
 )
@@ -142,7 +159,9 @@ def test_what_could_not_be_reached_is_told_and_kept_and_no_success(project: Path
     assert done.exit_code == 1
     assert "what was reached is done; what was not:" in str(done.exception)
     (stone,) = [json.loads(path.read_text()) for path in project.glob(".mlplat/data/erasures/*.json")]
-    assert [each.partition(":")[0] for each in stone["unreached"]] == ["the registry", "the prediction log"]
+    assert [each.partition(":")[0] for each in stone["unreached"]] == [
+        "the registry", "the online store", "the prediction log",
+    ]  # fmt: skip
     assert [each["done"] for each in stone["held"]] == [True]
 
 
@@ -156,8 +175,6 @@ def test_a_projects_own_process_answers_and_refuses(project: Path) -> None:
 
 
 def test_a_clusters_logs_are_not_taken_for_erased() -> None:
-    from mlplat.contracts import Connection
-
     found = Connection("mlplat", "prod", "kubernetes", "http://tracking", "http://gateway", "kubernetes:prod")
     with pytest.raises(UnreachableError, match="on its cluster"):
         runs.log(found)

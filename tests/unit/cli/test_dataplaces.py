@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, cast
+from contextlib import nullcontext
+from typing import Any, Never, cast
 
 import pytest
 
@@ -43,6 +44,23 @@ def test_a_log_whose_key_may_not_be_read_is_looked_into_and_the_rest_is_said(
     there = There(cast("Cluster", Secrets(answer)), "growth", {}, "s3://data/growth/predictions")
     assert there.log(unreached) == Log("s3://data/growth/predictions", key)
     assert unreached == said
+
+
+def test_a_feature_server_that_cannot_be_reached_is_said_and_one_that_is_not_there_is_not() -> None:
+    def forwarded() -> Never:
+        raise NotReadyError("nothing answers for it")
+
+    unreached: list[str] = []
+    with There(cast("Cluster", None), "growth", {}, "").features(unreached) as found:
+        assert (found, unreached) == (None, [])
+    with There(cast("Cluster", None), "growth", {}, "", forwarded).features(unreached) as found:
+        assert (found, unreached) == (None, ["the online store: nothing answers for it"])
+    with (
+        pytest.raises(RefusedError, match="of the one who asks"),
+        There(cast("Cluster", None), "growth", {}, "", lambda: nullcontext("http://here")).features(unreached) as found,
+    ):
+        raise RefusedError(f"of the one who asks {found}")
+    assert len(unreached) == 1
 
 
 def test_a_platform_of_before_does_not_say_where_and_is_not_guessed() -> None:

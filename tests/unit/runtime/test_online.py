@@ -138,6 +138,11 @@ def test_a_key_that_no_row_has_is_refused_by_name(spec: ProjectSpec) -> None:
         online.keys_of(ROWS.drop(columns="flight"), spec)
 
 
+def test_a_key_that_no_value_is_found_by_is_refused(spec: ProjectSpec) -> None:
+    with pytest.raises(UsageError, match="by `flight`, which is double: a key is a whole number or a text"):
+        online.keys_of(ROWS.assign(flight=0.5), spec)
+
+
 def test_rows_are_pushed_in_parts_without_those_that_have_no_key(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +177,31 @@ def test_an_answer_that_says_no_is_told_with_the_servers_own_words(
     with pytest.raises(kind, match="because of this") as caught:
         Online(server.url).define(contract(spec, ROWS[["temp"]]))
     assert hint in str(getattr(caught.value, "hint", ""))
+
+
+def test_who_erases_gives_the_value_in_the_body_alone_and_an_unknown_project_holds_nothing(server: Server) -> None:
+    asked = Online.of(server.url, "late-flights")
+    held = [{"group": "rates", "rows": 2, "hash": "sha256:a"}]
+    server.answers = [(200, {"groups": held}), (200, {"hash": None}), (404, {"error": "no"}), (404, {"error": "no"})]
+    assert asked.holding("who", "Anna") == held
+    assert asked.erase("rates", "who", "Anna") is None
+    assert (asked.holding("who", "Anna"), asked.erase("rates", "who", "Anna")) == ([], None)
+    assert [path for _, path, _ in server.asked[:2]] == ["/late_flights/findings", "/late_flights/erasures"]
+    assert server.asked[1][2] == {"group": "rates", "column": "who", "value": "Anna"}
+
+
+def test_a_server_that_cannot_erase_yet_is_not_taken_for_one_that_holds_nothing(server: Server) -> None:
+    """It answers as Feast does."""
+    server.answers = [(404, {"detail": "Not Found"})]
+    with pytest.raises(RefusedError, match="it answers with 404"):
+        Online.of(server.url, "late-flights").holding("who", "Anna")
+
+
+def test_whoever_tells_a_server_first_learns_that_it_knew_nothing(spec: ProjectSpec, server: Server) -> None:
+    made = contract(spec, ROWS[["temp"]])
+    server.answers = [(200, {"first": True}), (200, {"first": False})]
+    assert online.define(made) == Online.of(server.url, spec.project)
+    assert online.define(made) is None
 
 
 def test_who_pushes_finds_the_server_of_the_projects_platform(

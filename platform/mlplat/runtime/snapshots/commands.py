@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def _erase(project: Path, request: Request) -> dict[str, Any]:
     """Erase, or say what would be."""
     column, value, place = request["column"], request["value"], Place.of(project)
     found = _holders(project, request)
+    _refuse_unknown(Snapshots(place), found, column, value)
     if not request["dry_run"]:
         made = erasure.erase(
             found,
@@ -67,9 +69,23 @@ def _erase(project: Path, request: Request) -> dict[str, Any]:
             unreached=request["unreached"],
         )
         return asdict(made)
-    held = erasure.plan(found, column, value)
+    held, silent = erasure.plan(found, column, value)
     models = erasure.seen_by(held, request["versions"], Snapshots(place))
-    return {"column": column, "held": [asdict(each) for each in held], "models": models}
+    unreached = [*request["unreached"], *silent]
+    return {"column": column, "held": [asdict(each) for each in held], "models": models, "unreached": unreached}
+
+
+def _refuse_unknown(snapshots: Snapshots, found: Sequence[Holder], column: str, value: str) -> None:
+    """Raise `UsageError` for a column that nothing has: a slip of the pen would pass for an entity nobody holds."""
+    columns = {name for each in snapshots.all() for name in each.columns}
+    if not columns or column in columns or any(erasure.plan(found, column, value)):
+        return
+    near = difflib.get_close_matches(column, columns, 1)
+    meant = f"did you mean `{near[0]}`? " if near else ""
+    raise UsageError(
+        f"no training set has a column `{column}`: none of its rows would be found by it",
+        hint=f"{meant}`mlplat data show` lists the columns",
+    )
 
 
 def _review(project: Path, request: Request) -> dict[str, Any]:
@@ -106,4 +122,5 @@ def _label(project: Path, request: Request) -> dict[str, int]:
 
 def _holders(project: Path, request: Request) -> list[Holder]:
     key = base64.b64decode(request["log_key"]) if request["log_key"] else None
-    return holders.of(project, request["project"], log=request["log"], log_key=key)
+    name, log, features = request["project"], request["log"], request["features"]
+    return holders.of(project, name, log=log, log_key=key, features=features)

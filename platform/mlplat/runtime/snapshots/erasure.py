@@ -7,14 +7,25 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from mlplat.errors import RefusedError, UnreachableError
 from mlplat.runtime.snapshots.holders import Holder
 from mlplat.runtime.snapshots.store import Snapshots
 from mlplat.runtime.snapshots.tombstones import Held, Tombstone, Tombstones
 
+SILENT = (UnreachableError, RefusedError)
+"""What a holder raises that cannot be looked into: the others are, and it is said of this one."""
 
-def plan(holders: Sequence[Holder], column: str, value: str) -> list[Held]:
-    """Return what holds an entity's rows now."""
-    return [held for holder in holders for held in holder.find(column, value)]
+
+def plan(holders: Sequence[Holder], column: str, value: str) -> tuple[list[Held], list[str]]:
+    """Return what holds an entity's rows now, and what could not be looked into."""
+    found: list[Held] = []
+    unreached: list[str] = []
+    for holder in holders:
+        try:
+            found += holder.find(column, value)
+        except SILENT as error:
+            unreached.append(_said(holder.name, error))
+    return found, unreached
 
 
 def erase(
@@ -39,22 +50,35 @@ def erase(
     made = known or Tombstone(tombstones.digest(column, value), column, reason, begun=time)
     made.ended, made.unreached = None, list(unreached)
     tombstones.write(made)
+    held_now, silent = plan(holders, column, value)
+    made.unreached += silent
     # What an earlier attempt began comes first: it has a hash that is not known yet.
     begun = [held for held in made.held if not held.done]
     done = [held for held in made.held if held.done]
     named = {(held.holder, held.item, held.before) for held in begun}
-    found = [held for held in plan(holders, column, value) if (held.holder, held.item, held.before) not in named]
+    found = [held for held in held_now if (held.holder, held.item, held.before) not in named]
     made.held = [*done, *begun, *found]
     made.models = _seen_by(made.held, versions, tombstones)
     tombstones.write(made)
     by_name = {holder.name: holder for holder in holders}
     for place, held in enumerate(made.held):
-        if not held.done and held.holder in by_name:
-            made.held[place] = replace(held, after=by_name[held.holder].erase(held, column, value), done=True)
-            tombstones.write(made)
+        if held.done or held.holder not in by_name:
+            continue
+        try:
+            after = by_name[held.holder].erase(held, column, value)
+        except SILENT as error:
+            made.unreached.append(_said(held.holder, error))
+            continue
+        made.held[place] = replace(held, after=after, done=True)
+        tombstones.write(made)
+    made.unreached = list(dict.fromkeys(made.unreached))
     made.ended = time
     tombstones.write(made)
     return made
+
+
+def _said(holder: str, error: Exception) -> str:
+    return f"the {holder}: {error}"
 
 
 def seen_by(held: Sequence[Held], versions: Sequence[dict[str, str]], snapshots: Snapshots) -> list[dict[str, str]]:

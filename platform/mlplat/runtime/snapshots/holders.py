@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlplat.runtime.hashing import hash_rows
+from mlplat.runtime.online import Online
 from mlplat.runtime.snapshots.place import Place
 from mlplat.runtime.snapshots.reviews import Reviews
 from mlplat.runtime.snapshots.store import Snapshots, pack, rows_of, unpack
@@ -201,10 +202,29 @@ class InFetched:
         return None
 
 
-def of(project: Path, name: str, *, log: str | None, log_key: bytes | None) -> list[Holder]:
+class InOnlineStore:
+    """Values that the platform's feature server has for who asks: rows of an entity, or that one of them names."""
+
+    name = "online store"
+
+    def __init__(self, server: Online) -> None:
+        self.server = server
+
+    def find(self, column: str, value: str) -> Iterable[Held]:
+        """Yield the groups that hold rows of an entity. Raises `UnreachableError`."""
+        for each in self.server.holding(column, value):
+            yield Held(self.name, each["group"], each["rows"], each["hash"])
+
+    def erase(self, held: Held, column: str, value: str) -> str | None:
+        """Remove the rows; what is pushed from then on comes without them. Raises `UnreachableError`."""
+        return self.server.erase(held.item, column, value)
+
+
+def of(project: Path, name: str, *, log: str | None, log_key: bytes | None, features: str | None) -> list[Holder]:
     """Return everything that holds rows of a project; `log` is where its platform's prediction logs lie.
 
     That is a folder or an `s3://` address, with a folder an endpoint below it; `log_key` is the key of its hashes.
+    `features` is the URL of the platform's feature server.
     """
     place = Place.of(project)
     found: list[Holder] = [
@@ -213,7 +233,8 @@ def of(project: Path, name: str, *, log: str | None, log_key: bytes | None) -> l
         InReviews(place),
         InFetched(project / FETCHED),
     ]
-    return [*found, InPredictionLog(Place(log), name, log_key)] if log else found
+    found += [InPredictionLog(Place(log), name, log_key)] if log else []
+    return [*found, InOnlineStore(Online.of(features, name))] if features else found
 
 
 def _spelled(value: str) -> set[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from mlplat.bundle import read_contract
 from mlplat.contracts import REASON
 from mlplat.labels import Name
-from mlplat.runtime import bundles, learning, online, pages, registry
+from mlplat.runtime import bundles, learning, online, pages, registry, retelling
 from mlplat.runtime.monitoring import profile
 from mlplat.runtime.result import Result, Status
 from mlplat.runtime.snapshots import keeping
@@ -102,8 +102,10 @@ def finish(
             pages=lambda run: made.write(Path(folder, "pages"), {"run": run}),
             origin=origin.folder if origin else None,
         )
-        if passed and options.sample is None:
-            online.define(contract)  # before anybody can be told of a version that asks for them
+        # Before anybody can be told of a version that asks for them.
+        anew = online.define(contract) if passed and options.sample is None else None
+        if anew:  # it may have lost what older versions told, one of which serves
+            retelling.retell(anew, spec, _say)
         run_id, version = registry.log(entry, passed=passed, register=options.sample is None)
     remark = online.remark(spec, contract)
     if trained.learning:
@@ -114,6 +116,10 @@ def finish(
         told = f"passed the gate on a sample of {options.sample} rows, and so is not registered"
     status: Status = "registered" if version else result.status
     return replace(result, status=status, message=told, version=version, run_id=run_id)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - a run's log is where somebody looks
 
 
 def _release(prepared: Prepared) -> None:

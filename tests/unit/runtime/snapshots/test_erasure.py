@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from mlplat.errors import UnreachableError
 from mlplat.runtime.snapshots import erasure, holders
 from mlplat.runtime.snapshots.holders import Holder
 from mlplat.runtime.snapshots.place import Place
 from mlplat.runtime.snapshots.store import Snapshot, Snapshots, pack
-from mlplat.runtime.snapshots.tombstones import Tombstone, Tombstones
+from mlplat.runtime.snapshots.tombstones import Held, Tombstone, Tombstones
 from mlplat.serving import parts
 
 Keep = Callable[[pd.DataFrame], Snapshot]
@@ -57,7 +58,7 @@ def everywhere(tmp_path: Path, place: Place, log: Path, keep: Keep, rows: pd.Dat
     fetched = tmp_path / ".mlplat/fetched/source/1.parquet"
     fetched.parent.mkdir(parents=True)
     rows.to_parquet(fetched)
-    return holders.of(tmp_path, "tests", log=str(log), log_key=KEY)
+    return holders.of(tmp_path, "tests", log=str(log), log_key=KEY, features=None)
 
 
 def test_nothing_holds_an_erased_entity_and_all_other_rows_are_as_they_were(
@@ -65,7 +66,7 @@ def test_nothing_holds_an_erased_entity_and_all_other_rows_are_as_they_were(
 ) -> None:
     made = erase(everywhere, place)
     assert {held.holder for held in made.held} == {"snapshot", "quarantine", "prediction log", "fetched"}
-    assert erasure.plan(everywhere, "who", "7") == []
+    assert erasure.plan(everywhere, "who", "7") == ([], [])
     left = [store.rows(each) for each in store.all() if store.has_rows(each)]
     for before, after in zip([rows, rows.head(100)], sorted(left, key=len, reverse=True), strict=True):
         wanted = before[before["who"] != 7].reset_index(drop=True)
@@ -156,7 +157,7 @@ def test_an_erasure_that_is_killed_anywhere_is_finished_by_the_next(
         after = Place(folder.as_uri())
         found: list[Holder] = [holders.InSnapshots(Snapshots(after)), holders.InQuarantine(after)]
         made = erase(found, after)
-        assert erasure.plan(found, "who", "7") == []
+        assert erasure.plan(found, "who", "7") == ([], [])
         outcomes.append(
             sorted((held.holder, held.rows, held.before, held.after or "", held.done) for held in made.held)
         )
@@ -164,6 +165,48 @@ def test_an_erasure_that_is_killed_anywhere_is_finished_by_the_next(
             break
     assert left >= 10
     assert all(outcome == outcomes[-1] for outcome in outcomes)
+
+
+class Away:
+    """A holder that does not answer until it is told to, and may be gone again between two questions."""
+
+    name = "online store"
+
+    def __init__(self, answers: int) -> None:
+        self.left = answers
+        self.rows = 3
+
+    def _answer(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise UnreachableError("nobody is there")
+
+    def find(self, column: str, value: str) -> Iterator[Held]:
+        self._answer()
+        if self.rows:
+            yield Held(self.name, "visits", self.rows, "sha256:before")
+
+    def erase(self, held: Held, column: str, value: str) -> str:
+        self._answer()
+        self.rows = 0
+        return "sha256:after"
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+def test_a_holder_that_is_away_keeps_no_other_from_being_erased_and_is_done_when_it_is_back(
+    everywhere: list[Holder], place: Place, answers: int
+) -> None:
+    away = Away(answers)
+    assert erasure.plan([Away(0)], "who", "7") == ([], ["the online store: nobody is there"])
+    made = erase([away, *everywhere], place)
+    assert made.unreached == ["the online store: nobody is there"]
+    assert erasure.plan(everywhere, "who", "7") == ([], [])
+    assert [held.done for held in made.held if held.holder == away.name] == [False] * answers
+    away.left = 9
+    made = erase([away, *everywhere], place)
+    assert made.unreached == []
+    (held,) = [held for held in made.held if held.holder == away.name]
+    assert (held.rows, held.before, held.after, held.done) == (3, "sha256:before", "sha256:after", True)
 
 
 def test_a_source_that_gives_the_rows_again_gives_them_in_vain(place: Place, rows: pd.DataFrame) -> None:
@@ -181,13 +224,13 @@ def test_a_log_in_a_bucket_is_rid_of_an_entity_as_one_here_is(
     bucket = Place(f"{in_bucket}/predictions")
     for path in sorted(log.rglob("*.parquet")):
         bucket.write(str(path.relative_to(log)), path.read_bytes())
-    found = holders.of(tmp_path, "tests", log=bucket.address, log_key=KEY)
-    assert {held.item: held.rows for held in erasure.plan(found, "who", "7")} == {
+    found = holders.of(tmp_path, "tests", log=bucket.address, log_key=KEY, features=None)
+    assert {held.item: held.rows for held in erasure.plan(found, "who", "7")[0]} == {
         "tests.late/a/1.parquet": 1, "tests.late/a/2.parquet": 1, "tests.late/b/3.parquet": 1,
     }  # fmt: skip
     made = erase(found, Place.of(tmp_path))
     assert made.ended is not None
-    assert erasure.plan(found, "who", "7") == []
+    assert erasure.plan(found, "who", "7") == ([], [])
     left = ["tests-eu.late/a/4.parquet", "tests.late/a/1.parquet", "tests.late/b/3.parquet"]
     assert bucket.names("") == left, "another project keeps its own"
     assert parts.read(f"{in_bucket}/predictions/tests.late").num_rows == 3

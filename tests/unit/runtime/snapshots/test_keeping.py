@@ -131,7 +131,7 @@ def test_a_run_whose_rows_are_erased_meanwhile_ends_and_says_so(
     spec: ProjectSpec, project: Path, secret: bytes
 ) -> None:
     handed_on = pickle.dumps(begin(spec, project))
-    found = holders.of(project, "tests", log=None, log_key=None)
+    found = holders.of(project, "tests", log=None, log_key=None, features=None)
     now = pd.Timestamp("2020-01-01", tz="UTC").to_pydatetime()
     erasure.erase(found, Tombstones(Place.of(project)), "who", secret.decode(), reason="asked", now=now, versions=[])
     with pytest.raises(RefusedError, match="kept no longer") as caught:
@@ -153,12 +153,12 @@ def test_what_was_erased_stays_away_and_what_is_left_is_what_the_source_then_giv
     spec: ProjectSpec, project: Path
 ) -> None:
     begin(spec, project)
-    place, found = Place.of(project), holders.of(project, "tests", log=None, log_key=None)
+    place, found = Place.of(project), holders.of(project, "tests", log=None, log_key=None, features=None)
     now = pd.Timestamp("2020-01-01", tz="UTC").to_pydatetime()
     made = erasure.erase(found, Tombstones(place), "who", "9", reason="asked", now=now, versions=[])
     again = begin(spec, project)
     assert again.data_hash in {held.after for held in made.held}
-    assert erasure.plan(found, "who", "9") == []
+    assert erasure.plan(found, "who", "9") == ([], [])
 
 
 def test_nothing_of_it_enters_the_projects_repository(spec: ProjectSpec, project: Path) -> None:

@@ -157,10 +157,10 @@ def test_an_erased_entity_waits_no_more_and_its_labels_are_gone(
     before = ask("review")["waiting"]
     for each in before[:2]:
         label(ask, each["id"], "1")
-    found = holders.of(tmp_path, "tests", log=str(folder), log_key=None)
+    found = holders.of(tmp_path, "tests", log=str(folder), log_key=None, features=None)
     made = erasure.erase(found, Tombstones(place), "who", "3", reason="asked", now=NOW, versions=[])
     assert {held.holder for held in made.held} == {"prediction log", "review"}
-    assert erasure.plan(found, "who", "3") == []
+    assert erasure.plan(found, "who", "3") == ([], [])
     told = ask("review")
     assert [each["answer"]["row"]["who"] for each in told["labelled"]] == [1]
     # What is left is named as it was: its part was written again without the others.
