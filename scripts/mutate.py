@@ -35,6 +35,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "controller/window": (f"{CONTROLLER}/test_window.py",),
     "runtime/availability": (f"{RUNTIME}/test_availability.py",),
     "runtime/gate/comparison": (f"{RUNTIME}/gate/test_comparison.py", f"{RUNTIME}/test_gate.py"),
+    "runtime/gate/coverage": (f"{RUNTIME}/gate/test_coverage.py",),
     "runtime/gate/floors": (f"{RUNTIME}/gate/test_floors.py", f"{RUNTIME}/test_gate.py"),
     "runtime/gate/looks": (f"{RUNTIME}/gate/test_looks.py",),
     "runtime/gate/rule": (f"{RUNTIME}/gate/test_rule.py",),

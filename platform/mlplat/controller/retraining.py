@@ -117,7 +117,8 @@ class Attendant:
 
     def __init__(self, store: Store, runner: Runner, registry: Callable[[], Models], errands: Errands) -> None:
         self._store, self._runner, self._registry, self._errands = store, runner, registry, errands
-        self._told: dict[Name, str] = {}
+        self._told: dict[tuple[str, Name], str] = {}
+        """What stands in the way of a step for an endpoint, as it was said."""
         self._looked: dict[Name, float] = {}
         self.alarms: dict[Name, tuple[Alarm, ...]] = {}
         """What the newest verdict on what serves has raised; of an endpoint that is not here nothing is known yet."""
@@ -132,22 +133,23 @@ class Attendant:
     def attend(self, now: datetime) -> None:
         """Make one pass. Whatever fails for one endpoint is told once, and tried again on the next pass."""
         for name, text in self._store.retrainings():
-            self._tried(name, partial(self._begin, name, text, now))
+            self._tried("begin", name, partial(self._begin, name, text, now))
         endpoints = self._store.endpoints()
         for endpoint in endpoints:
-            self._tried(endpoint.name, partial(self._advance, endpoint, now))
+            self._tried("advance", endpoint.name, partial(self._advance, endpoint, now))
         known = {endpoint.name for endpoint in endpoints}
         self.alarms = {name: raised for name, raised in self.alarms.items() if name in known}
         self.failed = {name: said for name in known if (said := _failure(self._store.retraining(name)))}
 
-    def _tried(self, name: Name, step: Callable[[], None]) -> None:
+    def _tried(self, what: str, name: Name, step: Callable[[], bool | None]) -> None:
+        """Make a step, which returns whether it only waits: then what stood in its way may still stand there."""
         try:
-            step()
-            self._told.pop(name, None)
+            if not step():
+                self._told.pop((what, name), None)
         except MlplatError as error:
-            if self._told.get(name) != error.message:
+            if self._told.get((what, name)) != error.message:
                 log.warning("%s: retraining: %s", name, error.message)
-            self._told[name] = error.message
+            self._told[what, name] = error.message
 
     def _begin(self, name: Name, text: str, now: datetime) -> None:
         run, said = _begun(self._runner, name, text)
@@ -157,25 +159,32 @@ class Attendant:
         answer = {"request": digest(text), "run": run, "message": said, "time": moment, "begun": begun}
         self._store.answer_retraining(name, answer, BEGUN if run else REFUSED, now)
 
-    def _advance(self, endpoint: Endpoint, now: datetime) -> None:
+    def _advance(self, endpoint: Endpoint, now: datetime) -> bool:
         answer = self._store.retraining(endpoint.name)
         if answer.get("run") and not answer.get("status"):
             _follow(self._store, self._runner, endpoint, answer, now)
         elif (serving := endpoint.status.revision(endpoint.status.champion)) and endpoint.settled:
-            self._consider(endpoint, serving, now)
+            return self._look(endpoint, serving, now)
+        return False
 
-    def _consider(self, endpoint: Endpoint, champion: Revision, now: datetime) -> None:
-        """Wish for a retraining where the policy says so. The registry is asked beside the loop, now and then."""
-        name, policy = endpoint.name, endpoint.spec.retraining
-        pause = LOOK_SECONDS if policy.on else QUIET_SECONDS
+    def _look(self, endpoint: Endpoint, champion: Revision, now: datetime) -> bool:
+        """Look at what serves, and return whether that is still to come: the registry is asked beside the loop."""
+        name = endpoint.name
+        pause = LOOK_SECONDS if endpoint.spec.retraining.on else QUIET_SECONDS
         if time.monotonic() - self._looked.get(name, -pause) < pause:
-            return
+            return True
         found = self._errands.ask(("monitored", name.id, champion.version), lambda: self._seen(endpoint, champion))
         if found is None:
-            return
+            return True
         self._looked[name] = time.monotonic()
         serving, verdict = found
         self.alarms[name] = verdict.alarms if verdict else ()
+        self._consider(endpoint, serving, verdict, now)
+        return False
+
+    def _consider(self, endpoint: Endpoint, serving: Serving, verdict: Verdict | None, now: datetime) -> None:
+        """Wish for a retraining where the policy says so. Raises `RefusedError` where that has to wait."""
+        name, policy = endpoint.name, endpoint.spec.retraining
         answer = self._store.retraining(name)
         if _was_refused(answer) and timedelta(0) <= now - datetime.fromisoformat(answer["time"]) < AGAIN:
             return
@@ -236,11 +245,8 @@ def _deploy(store: Store, name: Name, version: str, now: datetime) -> None:
     def wish(present: Endpoint | None) -> EndpointSpec:
         if present is None:
             raise wishes.no_endpoint(name)
-        spec = present.spec
-        return wishes.deploy(
-            name, Name.parse(spec.model), version, spec.policy,
-            by=PLATFORM, log=spec.log, scale=spec.scale, retraining=spec.retraining, present=present,
-        )  # fmt: skip
+        model, policy = Name.parse(present.spec.model), present.spec.policy
+        return wishes.deploy(name, model, version, policy, by=PLATFORM, present=present)
 
     text = f"version {version}, which a retraining registered, by {PLATFORM}"
     store.wish(name, wish, Event(time=now, generation=0, kind="wished", text=text))

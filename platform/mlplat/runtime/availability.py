@@ -50,7 +50,7 @@ def as_of(
     # A null is no key: what has none belongs to no row.
     right = observations.assign(**{available: _fine(observations[available])}).dropna(subset=[available, *keys])
     joined = pd.merge_asof(
-        left.sort_values(asked, kind="stable"),
+        left.sort_values(asked),
         right.sort_values(available, kind="stable"),
         left_on=asked,
         right_on=available,
@@ -59,7 +59,7 @@ def as_of(
         allow_exact_matches=False,
     )
     ordered = joined.sort_values(_POSITION).drop(columns=_POSITION)
-    return ordered.set_axis(rows.index, axis="index")
+    return ordered.set_axis(rows.index)
 
 
 def _fine(times: pd.Series) -> pd.Series:
@@ -105,7 +105,7 @@ def refuse_outcome_masks(frame: pd.DataFrame, label: pd.Series) -> None:
     a cancellation), gives the outcome away by its nulls, whatever becomes of its values. `frame` holds the features,
     `label` 0 or 1, row by row.
     """
-    positive = label.to_numpy(dtype=np.float64)
+    positive = label.to_numpy()
     for name in frame.columns:
         missing = frame[name].isna().to_numpy()
         for rows, what in ((missing, "missing"), (~missing, "there")):
@@ -126,6 +126,6 @@ def _tell(some: NDArray[np.float64], every: NDArray[np.float64]) -> bool:
         return False
     share, base = float(some.mean()), float(every.mean())
     # The rarer outcome among these rows, and how often chance alone would leave as few of it.
-    few, rate = (1 - share, 1 - base) if share > base else (share, base)
+    few, rate = min((share, base), (1 - share, 1 - base))
     pure = few <= 1 - MASK_PURITY < rate - few
     return bool(pure and binom.cdf(round(few * count), count, rate) < MASK_CHANCE)

@@ -202,7 +202,7 @@ def without_time(frame: pd.DataFrame, spec: ProjectSpec) -> Split:
     kind = GroupShuffleSplit if group else ShuffleSplit if labels is None else StratifiedShuffleSplit
 
     def cut(rows: Positions, fraction: float) -> tuple[Positions, Positions]:
-        chosen = kind(n_splits=1, test_size=fraction, random_state=seed)
+        chosen = kind(test_size=fraction, random_state=seed)
         first, second = next(
             chosen.split(rows, *(None if values is None else values[rows] for values in (labels, groups)))
         )
@@ -227,10 +227,8 @@ def _refuse_few(groups: NDArray[np.int64] | None, labels: NDArray[np.int64] | No
 
 def day_of(frame: pd.DataFrame, data: DataSpec) -> NDArray[np.int64]:
     """Return the block that each row is resampled with: its day, its group, or itself."""
+    found: pd.Series | pd.Index = frame[data.group] if data.group else pd.RangeIndex(len(frame))
     if data.time:
         # Without the zone: not every day has a midnight.
-        days = frame[data.time].dt.tz_convert(data.timezone).dt.tz_localize(None).dt.normalize()
-        return np.asarray(pd.factorize(days)[0], dtype=np.int64)
-    if data.group:
-        return np.asarray(pd.factorize(frame[data.group])[0], dtype=np.int64)
-    return np.arange(len(frame), dtype=np.int64)
+        found = frame[data.time].dt.tz_convert(data.timezone).dt.tz_localize(None).dt.normalize()
+    return np.asarray(pd.factorize(found)[0], dtype=np.int64)

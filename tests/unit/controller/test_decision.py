@@ -5,7 +5,8 @@ import math
 import pytest
 
 from mlplat.controller.confidence import RARE, TAIL, Prior, evidence, quantile_interval, share_interval
-from mlplat.controller.decision import decide
+from mlplat.controller.decision import breach_level, decide, pass_level
+from mlplat.controller.document import Figures, Range
 from mlplat.controller.window import Window
 from mlplat.spec.rollout import RolloutPolicy
 
@@ -25,11 +26,13 @@ def window(requests: int, errors: int = 0, milliseconds: float = 5.0, slow: int 
     ("champion", "challenger", "elapsed", "verdict", "says"),
     [
         (window(9000), window(1000), 10, "advance", "within the limits"),
-        (window(9000), window(1000), 1, "continue", "1.0 of at least 5.0 s"),
+        (window(9000), window(1000), 5, "advance", "within the limits"),
+        (window(9000), window(1000), 4.9, "continue", "4.9 of at least 5.0 s"),
         (window(9000), window(50), 10, "continue", "50 of at least 100 requests"),
-        (window(9000), window(150), 10, "continue", "errors may have grown by up to"),
+        (window(9000), window(100), 10, "continue", "errors may have grown by up to"),
         (window(9000), Window(), 10, "continue", "0 of at least 100 requests"),
-        (window(9000), Window(), 601, "inconclusive", "undecided after 601 s: 0 of at least 100 requests"),
+        (window(9000), Window(), 600, "inconclusive", "undecided after 600 s: 0 of at least 100 requests"),
+        (window(9000), Window(), 599.9, "continue", "0 of at least 100 requests"),
         (window(9000), window(150), 601, "inconclusive", "more requests are needed to tell"),
         (Window(), window(1000), 10, "continue", "the champion answered no request"),
         (Window(), window(1000), 601, "inconclusive", "the champion answered no request"),
@@ -37,7 +40,8 @@ def window(requests: int, errors: int = 0, milliseconds: float = 5.0, slow: int 
         (window(900), window(100, 30), 0, "breach", "30 of 100 requests failed, the champion's 0 of 900"),
         (window(9000, 900), window(1000, 100), 10, "continue", "errors may have grown"),
         (window(9000), window(1000, milliseconds=100.0), 10, "breach", "p95 is between 50 and 100 ms"),
-        (window(9000), window(1000, milliseconds=100.0), 1, "continue", "p95 is between 50 and 100 ms"),
+        (window(9000), window(1000, milliseconds=100.0), 5, "breach", "p95 is between 50 and 100 ms"),
+        (window(9000), window(1000, milliseconds=100.0), 4.9, "continue", "p95 is between 50 and 100 ms"),
         (window(9000), window(1000, slow=200), 10, "breach", "which allows 28 ms"),
         (window(9000), window(1000, slow=10), 10, "advance", "within the limits"),
         (window(9000), window(1000, slow=49), 10, "continue", "p95 is between"),
@@ -48,6 +52,42 @@ def test_verdicts(champion: Window, challenger: Window, elapsed: float, verdict:
     judgement = decide(champion, challenger, POLICY, elapsed)
     assert judgement.verdict == verdict, judgement.reason
     assert says in judgement.reason
+
+
+def test_every_bound_has_its_share_of_the_chance_to_be_wrong() -> None:
+    policy = RolloutPolicy(confidence=0.9, steps=(10, 50, 100))
+    assert breach_level(policy) == pytest.approx(0.1 / 12)
+    assert pass_level(policy) == pytest.approx(0.1 / 2)
+
+
+@pytest.mark.parametrize(
+    ("errors", "level", "says"),
+    [
+        (8, pass_level(POLICY), "errors may have grown by up to {high}, allowed is 1.00 %: more requests are needed"),
+        (60, breach_level(POLICY), "errors grew by at least {low}, allowed is 1.00 %: 60 of 1000 requests failed"),
+    ],
+)
+def test_a_judgement_tells_the_figures_that_it_rests_on(errors: int, level: float, says: str) -> None:
+    champion, challenger = window(9000, 90), window(1000, errors, slow=20)
+    judgement = decide(champion, challenger, POLICY, 10)
+    before, after = (share_interval(each.errors, each.requests, level) for each in (champion, challenger))
+    old, new = (quantile_interval(each, 0.95, level) for each in (champion, challenger))
+    assert old[1] is not None
+    assert judgement.figures == Figures(
+        champion_requests=9000,
+        champion_errors=90,
+        challenger_requests=1000,
+        challenger_errors=errors,
+        champion_error_share=Range(low=before[0], high=before[1]),
+        challenger_error_share=Range(low=after[0], high=after[1]),
+        error_increase=Range(low=after[0] - before[1], high=after[1] - before[0]),
+        quantile=0.95,
+        champion_latency=Range(low=old[0], high=old[1]),
+        challenger_latency=Range(low=new[0], high=new[1]),
+        latency_limit=Range(low=old[0] * 1.5 + 20, high=old[1] * 1.5 + 20),
+    )
+    low, high = (f"{100 * bound:.2f} %" for bound in (after[0] - before[1], after[1] - before[0]))
+    assert judgement.reason.startswith(says.format(low=low, high=high))
 
 
 def test_a_few_bad_requests_decide_nothing() -> None:

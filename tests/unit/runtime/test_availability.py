@@ -70,6 +70,17 @@ def test_an_observation_of_no_known_time_or_no_key_is_never_used() -> None:
     assert pd.isna(joined["value"].iloc[1])
 
 
+def test_the_last_of_many_observations_of_one_time_is_taken() -> None:
+    observations = pd.DataFrame({"known": at([number % 3 for number in range(300)]), "value": np.arange(300.0)})
+    joined = as_of(pd.DataFrame({"asked": at([1, 2, 3])}), observations, asked="asked", available="known")
+    assert joined["value"].tolist() == [297, 298, 299]
+
+
+def test_an_observation_of_no_value_is_the_last_one_all_the_same() -> None:
+    observations = pd.DataFrame({"known": at([1, 2]), "value": [1.0, None]})
+    assert as_of(pd.DataFrame({"asked": at([3])}), observations, asked="asked", available="known")["value"].isna().all()
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_times_of_different_resolution_can_be_joined(unit: Literal["s", "ms", "us", "ns"]) -> None:
     rows = pd.DataFrame({"asked": at([5]).dt.as_unit("us")})
@@ -115,6 +126,9 @@ def test_a_value_of_which_nobody_says_when_it_was_known_is_refused() -> None:
     with pytest.raises(RefusedError, match="says of no time"):
         refuse_future(frame, at([5, 5]), timed(), ["wind"])
     refuse_future(frame.iloc[1:], at([5, 5]).iloc[1:], timed(), ["wind"])
+    # Another row's value is no reason to refuse this one's null.
+    frame.loc[0, "known"] = at([4])[0]
+    refuse_future(frame, at([5, 5]), timed(), ["wind"])
 
 
 @pytest.mark.parametrize("name", ["y", "dep_delay"])
@@ -157,3 +171,31 @@ def test_a_rare_outcome_that_is_absent_where_values_are_missing_is_no_leak() -> 
     wind = np.ones(10_000)
     wind[np.flatnonzero(~label)[: 2 * MASK_ROWS]] = np.nan
     refuse_outcome_masks(pd.DataFrame({"wind": wind}), label)
+
+
+@pytest.mark.parametrize(
+    ("missing", "of_them", "rows", "positive", "refused"),
+    [
+        (100, 100, 1000, 500, True),
+        (100, 0, 1000, 500, True),
+        (99, 99, 1000, 500, False),  # too few rows to judge by
+        (100, 99, 1000, 500, True),
+        (100, 98, 1000, 500, False),  # not pure enough
+        (100, 1, 1000, 500, True),
+        (100, 2, 1000, 500, False),
+        (100, 0, 1000, 190, True),  # .81 to the power of 100 is 7e-10
+        (100, 1, 1000, 190, False),  # at most one of them is 2e-8
+        (2_100, 2_100, 4_000, 3_960, False),  # all rows are almost as pure: by 1 % and no more
+        (20_000, 19_880, 40_000, 39_400, False),
+    ],
+)
+def test_how_pure_rows_tell_the_outcome(missing: int, of_them: int, rows: int, positive: int, refused: bool) -> None:
+    place = np.arange(rows)
+    label = pd.Series((place < of_them) | ((place >= missing) & (place < missing + positive - of_them)))
+    frame = pd.DataFrame({"wind": np.where(place < missing, np.nan, 1.0)})
+    assert label.sum() == positive
+    if refused:
+        with pytest.raises(RefusedError, match=f"`wind` is missing in {missing} rows"):
+            refuse_outcome_masks(frame, label)
+    else:
+        refuse_outcome_masks(frame, label)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,11 +74,39 @@ def test_a_horizon_longer_than_the_calibration_block_leaves_it_whole(make_spec: 
     assert len(made.calibration) == 14 * 24
 
 
-@pytest.mark.parametrize(("until", "last"), [("2013-05-11T02:00", "2013-05-10"), ("2013-05-11T01:59", "2013-05-09")])
+def test_a_label_that_is_known_before_its_row_s_time_has_the_row_in_one_block_all_the_same(make_spec: MakeSpec) -> None:
+    frame = hourly()
+    frame["ripe"] = frame["at"] - 24 * HOUR
+    made = split.by_time(frame, make_spec(data__label_time="ripe"), Window(), frame["at"].max())
+    assert [len(rows) for rows in (made.train, made.calibration, made.holdout)] == [
+        (150 - 14 - 28) * 24,
+        14 * 24,
+        28 * 24,
+    ]
+    assert made.cuts is not None
+    # All that there is, from the first day on.
+    assert made.cuts.train_start == "2013-01-01T00:00:00+00:00"
+
+
+def test_a_row_of_the_very_time_of_the_clock_is_judged(make_spec: MakeSpec) -> None:
+    frame = hourly().iloc[: 149 * 24 + 1]
+    made = split.by_time(frame, make_spec(), Window(), frame["at"].max())
+    assert made.holdout[-1] == len(frame) - 1
+
+
+def test_a_prediction_is_asked_for_a_lead_before_and_its_label_known_a_horizon_after(make_spec: MakeSpec) -> None:
+    frame, data = hourly(1), make_spec(data__lead_hours=2.0, data__label_horizon_hours=3.0).data
+    assert (split.asked_at(frame, data) == frame["at"] - 2 * HOUR).all()
+    assert (split.known_at(frame, data) == frame["at"] + 3 * HOUR).all()
+
+
+@pytest.mark.parametrize(
+    ("until", "last"), [("2013-05-11T02:00", "2013-05-10 23:00"), ("2013-05-11T01:59", "2013-05-09 23:00")]
+)
 def test_a_day_judges_only_when_all_of_its_labels_are_known(make_spec: MakeSpec, until: str, last: str) -> None:
     frame = hourly()
     made = split.by_time(frame, make_spec(data__label_horizon_hours=3.0), Window(until), frame["at"].max())
-    assert str(frame["at"].iloc[made.holdout].max())[:10] == last
+    assert f"{frame['at'].iloc[made.holdout].max():%Y-%m-%d %H:%M}" == last
 
 
 def test_one_label_that_is_not_known_keeps_its_whole_day_out(make_spec: MakeSpec) -> None:
@@ -119,7 +148,14 @@ def test_exact_dates_are_kept_in_the_zone(make_spec: MakeSpec) -> None:
         "2013-04-01T04:00:00+00:00",
         "2013-05-01T04:00:00+00:00",
     )
-    assert made.described()["rows"]["holdout"] == 30 * 24
+    assert made.how == "by time: trained on 2013-01-15 to 2013-03-06, judged on 2013-04-01 to 2013-05-01"
+    # On the tenth of March an hour was left out.
+    rows = {"train": 50 * 24, "calibration": 14 * 24 - 1, "holdout": 30 * 24}
+    assert made.described() == {"how": made.how, "rows": rows, "cuts": vars(made.cuts)}
+    assert [part.iloc[0].isoformat() for part in blocks(made, frame)] == [
+        made.cuts.train_start, made.cuts.calibration_start, made.cuts.holdout_start,
+    ]  # fmt: skip
+    assert replace(made, reviewed=3).described()["rows"]["train, of them reviewed"] == 3
 
 
 def test_train_days_bound_what_is_learned_from(make_spec: MakeSpec) -> None:
@@ -136,7 +172,7 @@ def test_train_days_bound_what_is_learned_from(make_spec: MakeSpec) -> None:
         (Window(holdout_start="2013-05-10", holdout_end="2013-05-30"), "shorter than 28 days"),
         (Window(train_end="2013-05-20"), "training would end after the hold-out begins"),
         (Window("2012-12-01"), "there are no rows before 2012-12-01"),
-        (Window("2013-02-10"), "the train block has 0 rows, fewer than 50"),
+        (Window("2013-02-10"), "the train block has 0 rows, fewer than 50: {'train_start': '2013-01-01T00"),
         (Window(train_start="2013-05-20"), "the train block has 0 rows"),
     ],
 )
@@ -179,8 +215,15 @@ def test_whole_groups_stay_on_one_side(make_spec: MakeSpec) -> None:
     assert not parts[0] & parts[1]
     assert not (parts[0] | parts[1]) & parts[2]
     assert sum(map(len, parts)) == 97
-    assert "change over time cannot be seen" in made.how
-    assert len(np.unique(split.day_of(frame, spec.data))) == 97
+    assert made.how == "by `who`: rows have no time, so a change over time cannot be seen"
+    assert split.day_of(frame, spec.data).tolist() == [number % 97 for number in range(3000)]
+
+
+def test_rows_are_resampled_by_their_day_in_the_zone_or_alone(make_spec: MakeSpec) -> None:
+    frame = pd.DataFrame({"at": pd.to_datetime(["2013-07-01T03:59Z", "2013-07-01T04:00Z", "2013-07-02T03:59Z"])})
+    assert split.day_of(frame, make_spec(data__timezone=ZONE).data).tolist() == [0, 1, 1]
+    assert split.day_of(frame, make_spec().data).tolist() == [0, 0, 1]
+    assert split.day_of(frame, timeless(make_spec).data).tolist() == [0, 1, 2]
 
 
 def test_classes_keep_their_shares_and_every_row_has_one_place(make_spec: MakeSpec) -> None:
@@ -189,6 +232,8 @@ def test_classes_keep_their_shares_and_every_row_has_one_place(make_spec: MakeSp
     parts = [made.train, made.calibration, made.holdout]
     assert sorted(np.concatenate(parts)) == list(range(3000))
     assert [len(part) for part in parts] == [1950, 450, 600]
+    assert made.how.startswith("at random: ")
+    assert made.described()["cuts"] is None
     assert all(abs((frame["y"].iloc[part] == "yes").mean() - 0.1) < 0.005 for part in parts)
 
 
@@ -204,8 +249,9 @@ def test_the_same_seed_divides_alike_and_another_one_does_not(make_spec: MakeSpe
 @pytest.mark.parametrize(
     ("frame", "more", "why"),
     [
-        (pd.DataFrame({"y": [0, 1] * 60}), {}, "the calibration block has 18 rows"),
-        (pd.DataFrame({"y": [0] * 990 + [1] * 10}), {}, "the rarer class has 10 rows"),
+        (pd.DataFrame({"y": [0, 1] * 163}), {}, "the calibration block has 49 rows, fewer than 50$"),
+        (pd.DataFrame({"y": [0] * 990 + [1] * 19}), {}, "the rarer class has 19 rows"),
+        (pd.DataFrame({"y": [0, 1] * 490, "who": [*range(49)] * 20}), {"group": "who"}, "there are 49 groups"),
         (pd.DataFrame({"y": [0, 1] * 500, "who": [1, 2] * 500}), {"group": "who"}, "there are 2 groups"),
     ],
 )
@@ -214,3 +260,17 @@ def test_too_little_without_time_is_refused(
 ) -> None:
     with pytest.raises(RefusedError, match=why):
         split.without_time(frame, timeless(make_spec, **more))
+
+
+@pytest.mark.parametrize(
+    ("frame", "more"),
+    [
+        (pd.DataFrame({"y": [0, 1] * 166}), {}),
+        (pd.DataFrame({"y": [0] * 990 + [1] * 20}), {}),
+        (pd.DataFrame({"y": [0, 1] * 500, "who": [*range(50)] * 20}), {"group": "who"}),
+    ],
+    ids=["rows", "classes", "groups"],
+)
+def test_just_enough_without_time_is_divided(make_spec: MakeSpec, frame: pd.DataFrame, more: dict[str, str]) -> None:
+    made = split.without_time(frame, timeless(make_spec, **more))
+    assert min(len(rows) for rows in (made.train, made.calibration, made.holdout)) >= split.MIN_BLOCK

@@ -141,7 +141,7 @@ def measure(column: ColumnProfile, settings: MonitoringSpec, values: pd.Series) 
     for name, value in found.items():
         limit = max(floors.get(name, settings.min_share), column.thresholds.get(name, 0.0))
         rows = known if name != "missing" else known + missing
-        slack = thresholds.allowance(name, min(limit, 1.0), rows, column.usual_rows, number)
+        slack = thresholds.allowance(name, limit, rows, column.usual_rows, number)
         made[name] = Measured(float(value), limit + slack)
     return made
 
@@ -177,11 +177,11 @@ def _distances_alarms(windows: Sequence[Window], settings: MonitoringSpec) -> It
 
 def _told(kind: str, columns: Sequence[str], latest: Window, rule: Rule) -> str:
     def one(column: str) -> str:
-        found = (latest.columns[column][name] for name in KINDS[kind] if name in latest.columns[column])
-        names = (name for name in KINDS[kind] if name in latest.columns[column])
+        found = latest.columns[column]
         return ", ".join(
-            f"{MEASURES[name]} {each.value:.2f} over {each.threshold:.2f}"
-            for name, each in zip(names, found, strict=True)
+            f"{MEASURES[name]} {found[name].value:.2f} over {found[name].threshold:.2f}"
+            for name in KINDS[kind]
+            if name in found
         )
 
     named = "; ".join(f"`{column}` {one(column)}" for column in columns[:NAMED])

@@ -18,8 +18,7 @@ EMPTY = 1e-4
 
 def grouped(counts: Counts, bins: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return counts of bins (… × bins) of counts of cells (… × cells)."""
-    number = int(bins.max()) + 1 if len(bins) else 0
-    return np.asarray(counts, dtype=np.float64) @ np.eye(number)[bins]
+    return np.asarray(counts @ np.eye(int(bins.max()) + 1)[bins])
 
 
 def psi(reference: Counts, current: Counts) -> Floats:
@@ -27,11 +26,8 @@ def psi(reference: Counts, current: Counts) -> Floats:
 
     NaN where either side holds nothing.
     """
-    first, second = _shares(reference), _shares(current)
-    known = np.isfinite(first[..., 0]) & np.isfinite(second[..., 0])
-    first, second = np.maximum(first, EMPTY), np.maximum(second, EMPTY)
-    found = ((second - first) * np.log(second / first)).sum(axis=-1)
-    return np.where(known, found, np.nan)
+    first, second = np.maximum(_shares(reference), EMPTY), np.maximum(_shares(current), EMPTY)
+    return np.asarray(((second - first) * np.log(second / first)).sum(axis=-1))
 
 
 def ks(reference: Counts, current: Counts) -> Floats:
@@ -45,6 +41,5 @@ def ks(reference: Counts, current: Counts) -> Floats:
 
 
 def _shares(counts: Counts) -> Floats:
-    values = np.asarray(counts, dtype=np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(values / values.sum(axis=-1, keepdims=True))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(counts / counts.sum(axis=-1, keepdims=True))

@@ -70,9 +70,9 @@ def allowance(measure: str, threshold: float, rows: int, usual: float, number: i
     index, Journal of Risk Model Validation, 2020), taken by Wilson and Hilferty's approximation; the others go with
     1/√n.
     """
-    if not rows or rows >= usual > 0:
+    if not rows:
         return 0.0
-    apart = math.sqrt(1 / rows - (1 / usual if usual else 0.0))
+    apart = math.sqrt(max(1 / rows - (1 / usual if usual else 0.0), 0.0))
     if measure == "psi":
         degrees = max(number - 1, 1)
         spread = 2 / (9 * degrees)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gatecurve
+from mlplat.runtime import metrics
 from mlplat.runtime.gate import Look, Seeds
-from mlplat.runtime.gate.comparison import Comparison, no_worse
+from mlplat.runtime.gate.comparison import Comparison, _chance, gain_of, no_worse
 from mlplat.runtime.metrics import Floats, Resamples
 
 DAYS, PER_DAY = 20, 15
@@ -155,3 +156,56 @@ def test_a_look_takes_the_tail_that_it_needs() -> None:
     ]
     assert lows == sorted(lows, reverse=True)
     assert len(set(lows)) == 3
+
+
+@pytest.mark.parametrize(
+    ("lacking", "error", "seeds", "chance"),
+    [
+        (0.0, 0.1, None, 0.5),
+        (0.1, 0.1, None, 0.841345),
+        (-0.2, 0.1, None, 0.022750),
+        # Days and both models' seeds: the root of .06² + 2 · .08² / 2 is .1.
+        (0.1, 0.06, Seeds(0.08 / 2**0.5, 3), 0.841345),
+        (0.1, 0.0, Seeds(0.1 / 2**0.5, 3), 0.841345),
+        (0.0, 0.0, None, 0.0),
+        (1e-9, 0.0, Seeds(0.0, 3), 1.0),
+    ],
+)
+def test_an_equal_model_is_refused_when_chance_shows_less_than_it_has_to(
+    lacking: float, error: float, seeds: Seeds | None, chance: float
+) -> None:
+    assert _chance(lacking, error, seeds) == pytest.approx(chance, abs=1e-6)
+
+
+@pytest.mark.parametrize("seeds", [None, Seeds(0.01, 3)])
+@pytest.mark.parametrize(
+    ("task", "what"),
+    [("binary", "area under the ROC curve"), ("regression", "share of the champion's error that is gone")],
+)
+def test_a_comparison_says_what_it_rests_on(task: str, what: str, seeds: Seeds | None) -> None:
+    labels, ours, theirs = drawn(4)
+    found = compared(labels, ours, theirs, task=task, seeds=seeds)
+    values = metrics.draw(gain_of(task, labels, ours, theirs), Resamples(BLOCKS, 300, 5))
+    down = found.gain.value - found.gain.low
+    assert found.equal_refused == pytest.approx(_chance(down - 0.01, float(values.std()), seeds))
+    assert 0.01 < found.equal_refused < 0.99
+    assert found.described() == {
+        "gain": found.gain.described(),
+        "equal_refused": round(found.equal_refused, 3),
+        "seeds": {"spread": 0.01, "count": 3} if seeds else None,
+    }
+    assert vars(found.rule) == {
+        "name": "no_worse_than_champion",
+        "passed": found.gain.low > -0.01,
+        "required": "lower end above -0.01",
+        "measured": str(found.gain),
+        "detail": (
+            f"{what} against the champion on the same rows: {found.gain}; {found.gain.low + 0.01:+.4f} above the limit;"
+            f" an equal model is refused in {found.equal_refused:.0%} of such comparisons"
+        ),
+    }
+
+
+def test_a_challenger_that_may_be_worse_by_just_the_margin_does_not_pass() -> None:
+    labels, ours, _ = drawn(2)
+    assert not compared(labels, ours, ours, margin=0.0).rule.passed

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlplat.runtime import metrics
 from mlplat.runtime.gate import floors
 from mlplat.runtime.metrics import Resamples
 from mlplat.spec.gate import GateSpec
@@ -63,3 +64,80 @@ def test_a_forecast_that_knows_more_is_harder_to_beat() -> None:
 def test_the_least_skill_is_the_projects_choice() -> None:
     assert not passed(TRUTH, min_skill=0.5)["better_than_climatology"]
     assert passed(PRIOR, min_skill=-0.1)["better_than_climatology"]
+
+
+def test_a_model_whose_skill_and_calibration_are_just_at_their_limits_has_one_of_them() -> None:
+    resamples = Resamples(DAYS, 300, 1)
+    # Each score is its label's share: no skill at all, and calibrated.
+    half = np.tile([0.0, 1.0], len(DAYS) // 2)
+    said = np.full(len(DAYS), 0.75)
+    gate = GateSpec(max_calibration_gap=0.25)
+    found = {rule.name: rule for rule in floors.floors("binary", gate, half, said, said, resamples, 0.95)}
+    assert found["better_than_climatology"].detail == (
+        "0.0000 of the log loss is gone that knowing only the training rows' rates leaves; it has to be more than 0"
+    )
+    assert found["better_than_climatology"].measured == "0.000 [0.000, 0.000]"
+    assert not found["better_than_climatology"].passed
+    gap = found["calibration_in_the_large"]
+    assert (gap.passed, gap.required) == (True, "at most 0.25 apart")
+    assert gap.detail == "mean probability is +0.2500 from the share of positives; 0.25 is allowed"
+    below = floors.floors("binary", gate, half, said, 1 - said - 1e-9, resamples, 0.95)
+    assert [rule.passed for rule in below][-1] is False
+
+
+def test_each_floor_of_a_regression_is_the_projects_choice() -> None:
+    truth = SOURCE.normal(10, 2, len(DAYS))
+    labels, prior = truth + SOURCE.normal(0, 1, len(DAYS)), np.full(len(DAYS), 10.0)
+
+    def found(**settings: float) -> dict[str, bool]:
+        resamples, gate = Resamples(DAYS, 300, 1), GateSpec(**settings)  # type: ignore[arg-type]
+        return {
+            rule.name: rule.passed for rule in floors.floors("regression", gate, labels, prior, truth, resamples, 0.95)
+        }
+
+    # Four fifths of the variance are explained, and 55 % of the error is gone.
+    assert found() == found(min_r2=0.7, min_skill=0.4) == {"r2_floor": True, "better_than_climatology": True}
+    assert found(min_r2=0.9) == {"r2_floor": False, "better_than_climatology": True}
+    assert found(min_skill=0.7) == {"r2_floor": True, "better_than_climatology": False}
+
+
+def test_a_floor_takes_the_confidence_that_it_is_asked_at() -> None:
+    resamples = Resamples(DAYS, 300, 1)
+    usual, sure = (
+        [rule.measured for rule in floors.floors("binary", GateSpec(), LABELS, PRIOR, TRUTH, resamples, confidence)]
+        for confidence in (0.5, 0.99)
+    )
+    assert all(first != second for first, second in zip(usual, sure, strict=True))
+
+
+def test_the_skill_of_probabilities_is_a_share_of_the_log_loss() -> None:
+    resamples = Resamples(DAYS, 300, 1)
+    found = {rule.name: rule for rule in floors.floors("binary", GateSpec(), LABELS, PRIOR, TRUTH, resamples, 0.95)}
+    ours, theirs = (metrics.mean_of(metrics.log_loss(LABELS, each)) for each in (TRUTH, PRIOR))
+    expected = metrics.interval(metrics.relative_gain(ours, theirs), resamples, 0.95)
+    assert found["better_than_climatology"].measured == str(expected)
+
+
+def test_climatology_by_a_column_needs_it_of_both_sides() -> None:
+    values = pd.Series(["a", "b", "b", "b"])
+    assert floors.climatology(np.array([1.0, 0.0, 0.0, 0.0]), values) == 0.25
+    assert floors.climatology(np.array([1.0, 0.0, 0.0, 0.0]), judged=values) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("binary", ["area under the ROC curve: ", "0.", "mean probability is "]),
+        (
+            "regression",
+            [
+                "variance explained: ",
+                "share of the error gone that always saying what the training rows' means are leaves",
+            ],
+        ),
+    ],
+)
+def test_each_floor_says_what_it_measures_and_requires(task: str, said: list[str]) -> None:
+    found = list(floors.floors(task, GateSpec(), LABELS, PRIOR, TRUTH, Resamples(DAYS, 300, 1), 0.95))
+    assert [rule.detail[: len(text)] for rule, text in zip(found, said, strict=True)] == said
+    assert found[1].required in ("above 0", "lower end above 0")

@@ -4,8 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlplat.runtime.gate.slices import Compared, Slice, _shared, rule
-from mlplat.runtime.metrics import Floats, Integers
+from mlplat.runtime import metrics
+from mlplat.runtime.gate.comparison import gain_of
+from mlplat.runtime.gate.looks import MOST_OF_ROWS, SEED
+from mlplat.runtime.gate.rule import Rule
+from mlplat.runtime.gate.slices import Compared, Slice, _chance, _shared, rule, too_few
+from mlplat.runtime.metrics import Floats, Integers, Interval, Resamples
 
 DAYS, PER_DAY = 28, 120
 BLOCKS: Integers = np.repeat(np.arange(DAYS), PER_DAY)
@@ -90,3 +94,80 @@ def test_a_regression_is_compared_by_its_error() -> None:
     found = Compared("regression", 0.01, 0.95, 100).slices(columns, labels, BLOCKS, ours, truth)
     assert len(found) == 4, "a number's many values are its quarters"
     assert sum((each.chance or 0) < 0.05 for each in found) == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "positive", "rows", "days", "why"),
+    [
+        ("binary", 20, 100, 10, ""),
+        ("binary", 80, 100, 10, ""),
+        ("binary", 19, 100, 10, "19 rows of the rarer class, and 20 are needed"),
+        ("binary", 81, 100, 10, "19 rows of the rarer class, and 20 are needed"),
+        ("binary", 50, 99, 10, "99 rows, and 100 are needed"),
+        ("binary", 50, 100, 9, "9 days or groups, and 10 are needed"),
+        ("regression", 0, 100, 10, ""),
+        ("regression", 0, 99, 10, "99 rows, and 100 are needed"),
+    ],
+)
+def test_what_is_too_little_says_so(task: str, positive: int, rows: int, days: int, why: str) -> None:
+    labels = (np.arange(rows) < positive).astype(np.float64)
+    assert too_few(task, labels, np.arange(rows) % days, 100) == why
+
+
+def test_a_chance_is_the_share_of_resamples_that_lose_no_more_with_students_tail() -> None:
+    from scipy import stats
+
+    lost = np.array([-0.02] * 97 + [-0.01, 0.03, np.nan, np.inf])
+    # Of 99 that are defined two lie at the margin or above it, and one more is counted for the rows themselves.
+    assert _chance(lost, 10**9, 0.01) == pytest.approx(0.03, abs=1e-6)
+    assert _chance(lost, 10, 0.01) == pytest.approx(stats.t.cdf(stats.norm.ppf(0.03) * 0.9**0.5, 9))
+    assert _chance(np.zeros(99), 10, 0.01) == 1
+
+
+def test_a_slice_is_compared_on_its_own_rows_and_days() -> None:
+    columns, labels, ours, theirs = drawn(4)
+    inside = ((columns["carrier"] == "carrier 1") & (BLOCKS % 2 == 1)).to_numpy()
+    columns["carrier"] = np.where(inside, "some", "others")
+    ours = ours + np.random.default_rng(1).normal(0, 0.7, len(ours))
+    found = {each.value: each for each in slices(columns, labels, ours, theirs)}["some"]
+    mine, own, champion = labels[inside], ours[inside], theirs[inside]
+    # Every other day, numbered without gaps.
+    resamples = Resamples(BLOCKS[inside] // 2, MOST_OF_ROWS, SEED)
+    assert found.score == metrics.interval(metrics.auc(mine, own), resamples, 0.95)
+    gained = gain_of("binary", mine, own, champion)
+    assert found.gain == metrics.interval(gained, resamples, 0.95)
+    chance = _chance(metrics.draw(gained, resamples), 14, 0.01)
+    assert 0 < chance < 0.5
+    assert found.chance == chance, "the other slice's is lower, and has its share of the level first"
+    assert found.described() == {
+        "column": "carrier",
+        "value": "some",
+        "rows": int(inside.sum()),
+        "left_out": "",
+        "score": found.score.described(),
+        "gain": found.gain.described(),
+        "chance": round(chance, 6),
+    }
+    assert Slice("c", "few", 1, "too few").described() == {
+        "column": "c", "value": "few", "rows": 1, "left_out": "too few", "score": None, "gain": None, "chance": None,
+    }  # fmt: skip
+
+
+def judged(value: str, chance: float, gain: float) -> Slice:
+    return Slice("carrier", value, 300, gain=Interval(gain, gain - 0.01, gain + 0.01), chance=chance)
+
+
+def test_a_slice_at_the_level_is_not_shown_to_be_worse_and_the_clearest_is_named() -> None:
+    at_it = [judged("AA", 0.25, -0.02), judged("B6", 0.25, -0.03), judged("UA", 1.0, -0.5)]
+    (passed,) = rule(at_it, confidence=0.75, margin=0.01)
+    assert passed == Rule(
+        "no_slice_is_worse",
+        True,
+        "none loses more than 0.01",
+        "0 of 3",
+        "0 of 3 slices are shown to lose more than 0.01, at one level for all; the clearest is carrier B6 with "
+        "-0.030 [-0.040, -0.020] on 300 rows",
+    )
+    (refused,) = rule([*at_it, judged("WN", 0.0, -0.01)], confidence=0.75, margin=0.01)
+    assert (refused.passed, refused.measured) == (False, "1 of 4")
+    assert "the clearest is carrier WN" in refused.detail

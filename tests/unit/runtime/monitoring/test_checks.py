@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from mlplat.bundle import Column
-from mlplat.runtime.monitoring import checks, profile
-from mlplat.runtime.monitoring.checks import Alarm, Window
-from mlplat.runtime.monitoring.profile import Profile
+from mlplat.runtime.monitoring import checks, profile, thresholds
+from mlplat.runtime.monitoring.cells import Cells
+from mlplat.runtime.monitoring.checks import Alarm, Measured, Window
+from mlplat.runtime.monitoring.profile import ColumnProfile, Profile
 from mlplat.runtime.monitoring.windows import Calendar
 from mlplat.spec.monitoring import MonitoringSpec
 
@@ -168,10 +169,132 @@ def test_a_window_that_is_not_over_is_not_looked_at(steady: pd.DataFrame) -> Non
 def test_no_prediction_for_longer_than_is_usual_is_an_alarm() -> None:
     newest = at("2013-06-01")
     assert checks.freshness(newest, newest + pd.Timedelta(hours=48), SETTINGS) == []
-    raised = checks.freshness(newest, newest + pd.Timedelta(hours=49), SETTINGS)
-    assert (raised[0].kind, raised[0].since) == ("freshness", newest.isoformat())
+    raised = checks.freshness(newest, newest + pd.Timedelta(hours=48, seconds=1), SETTINGS)
+    assert raised == [Alarm("freshness", "no prediction for 48 hours", newest.isoformat())]
 
 
 def test_a_column_that_became_null_altogether_is_missing_and_no_fault(steady: pd.DataFrame) -> None:
     raised = alarmed(steady, steady.assign(pressure=np.nan))
     assert [alarm.kind for alarm in raised] == ["missing"]
+
+
+def numbers(nulls: int = 0, far: dict[str, float] | None = None) -> ColumnProfile:
+    """Return the profile of two blocks of 100 rows, at 0, 1 and 2, and some nulls more in each."""
+    counts = np.zeros((2, 7), dtype=np.int64)
+    counts[:, [1, 3, 5]] = (30, 40, 30)
+    return ColumnProfile("wind", Cells(np.array([0.0, 1.0, 2.0])), counts, np.full(2, nulls), far or {})
+
+
+def told(found: dict[str, Measured]) -> dict[str, tuple[float, float]]:
+    return {name: (each.value, each.threshold) for name, each in found.items()}
+
+
+@pytest.mark.parametrize("far", [{}, {"psi": 1.5, "ks": 0.3, "missing": 0.25}], ids=["floors", "thresholds"])
+def test_a_measure_is_held_against_its_threshold_or_floor_and_what_chance_adds(far: dict[str, float]) -> None:
+    column = numbers(nulls=25, far=far)
+    found = told(checks.measure(column, SETTINGS, pd.Series([0.0] * 10 + [1.0] * 30 + [None] * 10)))
+    limits = {"psi": 0.1, "ks": 0.1, "missing": 0.02} | far
+    # Nulls are a share of all rows, the distribution one of those that are none.
+    rows = {"psi": 40, "ks": 40, "missing": 50}
+    usual = 100.0 if far else 0.0
+    bins = 4  # each number is one, and what lies between them is another
+    slack = {name: thresholds.allowance(name, limits[name], rows[name], usual, bins) for name in limits}
+    assert {name: limit for name, (_, limit) in found.items()} == pytest.approx(
+        {name: limits[name] + slack[name] for name in limits}
+    )
+    assert found["missing"][0] == pytest.approx(10 / 50 - 0.2)
+    assert found["ks"][0] == pytest.approx(0.3)
+    assert min(slack.values()) > 0
+
+
+def test_one_row_can_be_missing_or_new() -> None:
+    one = told(checks.measure(numbers(), SETTINGS, pd.Series([None], dtype="float64")))
+    assert one["missing"][0] == 1
+    texts = ColumnProfile("dest", Cells(("BOS",)), np.array([[100, 0]]), np.zeros(1, dtype=np.int64), {})
+    assert told(checks.measure(texts, SETTINGS, pd.Series(["NEW"])))["categories"][0] == 1
+
+
+def made(
+    week: int = 0, columns: dict[str, dict[str, Measured]] | None = None, *, rows: int = 500, psi: float | None = None
+) -> Window:
+    """Return the window of a week, by its measured columns."""
+    return Window(WEEK.start(week), WEEK.start(week + 1), rows, columns or {}, psi)
+
+
+def over(value: float = 0.5, threshold: float = 0.2) -> dict[str, Measured]:
+    return {"psi": Measured(value, threshold), "ks": Measured(value, threshold)}
+
+
+def test_a_window_is_described_with_every_measure_to_six_digits() -> None:
+    window = made(1, {"wind": over(0.5, 1 / 3), "hour": {"missing": Measured(np.nan, 0.1)}}, rows=7, psi=0.123_456_71)
+    assert window.described() == {
+        "start": "1970-01-12T05:00:00+00:00",
+        "end": "1970-01-19T05:00:00+00:00",
+        "rows": 7,
+        "judged": True,
+        "violated": True,
+        "columns": ["wind"],
+        "prediction_psi": 0.123457,
+        "measures": {
+            "wind": {name: {"value": 0.5, "threshold": 0.333333, "over": True} for name in ("psi", "ks")},
+            "hour": {"missing": {"value": None, "threshold": 0.1, "over": False}},
+        },
+    }
+    none = made().described()
+    assert (none["judged"], none["violated"], none["prediction_psi"]) == (False, False, None)
+
+
+def test_a_window_that_nobody_judged_is_none_of_those_that_violate() -> None:
+    weeks = [made(0, {"wind": over()}), made(1), made(2, {"wind": over()}), made(3, {"wind": over(0.75)})]
+    (raised,) = checks.alarms(weeks, SETTINGS)
+    assert raised.described() == {
+        "kind": "drift",
+        "message": "in 3 of 4 windows or more, the latest too: `wind` PSI 0.75 over 0.20, KS 0.75 over 0.20",
+        "since": weeks[3].start.isoformat(),
+    }
+
+
+@pytest.mark.parametrize(("count", "ends"), [(checks.NAMED, "over 0.20"), (checks.NAMED + 2, "; and 2 more")])
+def test_an_alarm_names_a_few_columns_and_counts_the_others(count: int, ends: str) -> None:
+    weeks = [made(week, {f"c{place}": over() for place in range(count)}) for week in range(4)]
+    (raised,) = checks.alarms(weeks, SETTINGS)
+    assert raised.message.count("`") == 2 * checks.NAMED
+    assert raised.message.endswith(ends)
+
+
+@pytest.mark.parametrize(
+    ("rows", "usual"),
+    [
+        ([1000, 100, 100, 100, 100, 49], 100),  # the oldest is not among the latest windows
+        ([1000, 100, 100, 1000, 1000, 49], 550),
+        ([100, 100, 49], 100),
+        ([0, 100, 0, 100, 49], 100),  # no window without traffic is a usual one
+        ([100, 100, 100, 100, 50], None),
+        ([100, 49], None),  # one window is no custom
+        ([0, 0, 0, 100, 49], None),
+    ],
+)
+def test_volume_is_what_the_windows_before_held(rows: list[int], usual: int | None) -> None:
+    weeks = [made(week, rows=count) for week, count in enumerate(rows)]
+    said = f"49 rows in the latest window, and {usual} in those before"
+    wanted = [] if usual is None else [Alarm("volume", said, weeks[-1].start.isoformat())]
+    assert checks.alarms(weeks, SETTINGS) == wanted
+
+
+def test_where_one_window_is_looked_at_one_before_is_enough_for_volume() -> None:
+    (raised,) = checks.alarms([made(0, rows=100), made(1, rows=49)], MonitoringSpec(windows=1, violations=1))
+    assert raised.kind == "volume"
+
+
+def test_a_window_of_just_enough_rows_is_judged_with_its_predictions(steady: pd.DataFrame) -> None:
+    learned = between(steady, "2013-01-01", "2013-04-01")
+    weeks = [between(steady, *dates) for dates in (("2013-04-01", "2013-04-08"), ("2013-04-08", "2013-04-15"))]
+    served = pd.concat([weeks[0].iloc[:200], weeks[1].iloc[:199]])
+    first, second = looked(learned, served, "2013-04-01", "2013-04-15")
+    assert (first.start, first.end, first.rows, set(first.columns)) == (
+        at("2013-04-01"), at("2013-04-08"), 200, set(NAMES),
+    )  # fmt: skip
+    # All of them are one number, of which the profile's scores hold almost nothing.
+    assert first.prediction_psi is not None
+    assert first.prediction_psi > 5
+    assert (second.rows, second.columns, second.prediction_psi) == (199, {}, None)

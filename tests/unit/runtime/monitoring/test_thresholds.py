@@ -29,9 +29,17 @@ def test_a_threshold_is_the_farthest_block_from_all_others(drawn: list[list[int]
 
 
 def test_a_category_that_one_block_alone_holds_sets_the_threshold_of_new_ones() -> None:
-    cut = cells.Cells(("usual", "once"))
-    counts = np.array([[90, 10, 0]] + [[100, 0, 0]] * 6)
-    assert thresholds.left_out(cut, counts, np.zeros(7, dtype=np.int64))["categories"] == pytest.approx(0.1)
+    cut = cells.Cells(("usual", "once", "never again"))
+    counts = np.array([[90, 10, 0, 0], [95, 0, 5, 0]] + [[100, 0, 0, 0]] * 6)
+    assert thresholds.left_out(cut, counts, np.zeros(8, dtype=np.int64))["categories"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("cuts", "names"), [(np.array([0.0]), {"psi", "ks"}), (("a", "b"), {"psi"})])
+def test_numbers_lie_apart_by_two_measures_and_categories_by_one(
+    cuts: cells.Floats | tuple[str, ...], names: set[str]
+) -> None:
+    cut, counts = cells.Cells(cuts), np.array([3, 4, 5])
+    assert set(thresholds.distances(cut, cells.bins(cut, counts), counts, counts)) == names
 
 
 def test_few_blocks_calibrate_nothing() -> None:
