@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -18,14 +19,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import pandas as pd
 import pytest
 
 import kubeplatform
-from commands import until
-from kubeplatform import API_KEY, TEAM, WRITER, WRITERS_KEY, Platform
+from commands import ROOT, until
+from kubeplatform import API_KEY, BUCKETS, TEAM, WRITER, WRITERS_KEY, Platform
+from mlplat.bundle import Column, Contract
+from mlplat.contracts import PREDICTIONS
+from mlplat.controller.kubernetes.bucket import Bucket
+from mlplat.labels import Name
 from mlplat.manifests import names
+from mlplat.runtime.monitoring import source
+from mlplat.serving import parts
+from mlplat.spec import project as projects
 from mlplat.targets.kubernetes import writers
 
 REASON = kubeplatform.missing()
@@ -44,6 +53,7 @@ model: rent
 task: regression
 data: {source: flights, target: late}
 serving: {scale: {min_replicas: 2, max_replicas: 2, cpu: 0.1, memory_mib: 512}}
+prediction_log: {hash: [rooms]}
 rollout: {min_requests: 60, min_seconds: 2, max_error_increase: 0.1, latency_slack_ms: 500, bake_seconds: 20}
 """
 HARD = 0.0
@@ -64,6 +74,8 @@ def project(platform: Platform) -> Path:
     """Return the folder of a project of the team's."""
     folder = platform.repository.folder / "rent"
     folder.mkdir()
+    # What its environment is made of, for what looks into its data.
+    shutil.copy(ROOT / "templates" / "tabular" / "project" / "requirements.txt", folder)
     (folder / "mlplat.yaml").write_text(PROJECT)
     return folder
 
@@ -77,9 +89,9 @@ class Traffic:
     """Requests by the version that answered."""
     failed: list[str] = field(default_factory=list)
 
-    def ask(self, metres: float = 50.0, key: str = API_KEY) -> dict[str, Any]:
-        """Ask once. Raises `OSError`."""
-        body = json.dumps({"rows": [{"rooms": 2.0, "metres": metres}]}).encode()
+    def ask(self, *metres: float, key: str = API_KEY) -> dict[str, Any]:
+        """Ask once, for homes of these sizes. Raises `OSError`."""
+        body = json.dumps({"rows": [{"rooms": rooms(each), "metres": each} for each in metres or [50.0]]}).encode()
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json", "x-api-key": key})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -120,6 +132,30 @@ class Traffic:
 @pytest.fixture
 def traffic(platform: Platform) -> Traffic:
     return Traffic(f"{platform.gateway()}/endpoints/{RENT}/predict")
+
+
+@pytest.fixture
+def log(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return where the endpoint's prediction log lies, which this process may read for a test."""
+    for name, value in platform.entry().items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKETS['data']}/{TEAM}/{PREDICTIONS}/{Name.parse(RENT).id}"
+
+
+def rooms(metres: float) -> float:
+    """Return the rooms of a home: two for an even number of square metres, three for an odd one."""
+    return 2.0 + metres % 2
+
+
+def logged(log: str) -> Counter[float]:
+    """Return how often each home lies in the bucket, by its square metres."""
+    read = parts.read(log, ["input_metres"])
+    return Counter(read["input_metres"].to_pylist() if read.num_rows else [])
+
+
+def homes(start: int, count: int = kubeplatform.ROWS_PER_PART) -> set[float]:
+    """Return sizes from one on; without a count, as many as fill a part of the log."""
+    return {float(start + place) for place in range(count)}
 
 
 def deploy(platform: Platform, project: Path, version: str, *, code: int = 0) -> Any:
@@ -191,6 +227,79 @@ def test_a_large_file_passes_the_gateway_on_its_way_to_mlflow_and_back(platform:
         assert answer.read() == content
 
 
+def test_what_is_answered_comes_to_the_bucket_once_and_hashed_where_that_is_asked_for(
+    traffic: Traffic, log: str
+) -> None:
+    asked = homes(1000)
+    answer = traffic.ask(*asked)
+    until(lambda: asked <= logged(log).keys(), what="a part in the bucket")
+    rows = parts.read(log).to_pandas()
+    mine = rows[rows["input_metres"].isin(asked)]
+    assert sorted(mine["input_metres"]) == sorted(asked)
+    assert mine["value"].tolist() == pytest.approx((18 * mine["input_metres"]).tolist())
+    assert {*mine["endpoint"], *mine["version"], *mine["revision"]} == {RENT, answer["version"], answer["revision"]}
+    assert "input_rooms" not in rows
+    hashes = mine.groupby(mine["input_metres"].map(rooms))["hash_rooms"].unique()
+    assert [len(each) for each in hashes] == [1, 1]
+    assert len({*hashes[2.0], *hashes[3.0]}) == 2
+
+
+def test_a_monitor_finds_what_was_asked_in_the_bucket(
+    project: Path, traffic: Traffic, log: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(source.PREDICTIONS, log.rpartition("/")[0])
+    spec = projects.read(project / "mlplat.yaml")
+    columns = tuple(Column(name=name, type="double") for name in ("rooms", "metres"))
+    contract = Contract(project=TEAM, model="rent", task="regression", columns=columns)
+    version, place = str(traffic.ask()["version"]), source.place_of(spec, Name.parse(RENT))
+    seen = source.from_log(spec, place, contract, version, _unlabelled, until=pd.Timestamp.now("UTC"))
+    assert homes(1000) <= {*seen.features["metres"]}
+    assert (seen.unwatched, seen.outcomes) == (("rooms",), None)
+
+
+def test_what_a_pod_has_not_shipped_is_shipped_at_its_end(platform: Platform, traffic: Traffic, log: str) -> None:
+    serving = {names.ENDPOINT: "rent", names.REVISION: traffic.ask()["revision"]}
+    before = pods(platform, TEAM, **serving)
+    pod, found = next(iter(before.items()))
+    alone = Traffic(f"http://{found['status']['podIP']}:8080/predict")
+    # With a whole part it writes down whatever waited, and what comes then waits for a minute.
+    alone.ask(*homes(2000))
+    until(lambda: homes(2000) <= logged(log).keys(), what="a part in the bucket")
+    last = homes(3000, 7)
+    alone.ask(*last)
+    assert not last & logged(log).keys()
+    platform.cluster.delete("v1", "Pod", pod, TEAM)
+    until(lambda: platform.cluster.get("v1", "Pod", pod, TEAM) is None, what="the pod's end")
+    assert {each: count for each, count in logged(log).items() if each in last} == dict.fromkeys(last, 1)
+    until(lambda: _replaced(pods(platform, TEAM, **serving), before), 120, "another one is ready")
+
+
+def test_an_erasure_reaches_the_bucket_by_what_is_hashed_there(platform: Platform, project: Path, log: str) -> None:
+    before = logged(log)
+    argv = ("data", "erase", "rooms=3", "--reason", "the tenant asked for it", "-s", "small", "--json")
+    told = platform.repository.mlplat.run(*argv, cwd=project, timeout=900).json()
+    kept = {each: count for each, count in before.items() if rooms(each) == 2.0}
+    assert {each["holder"] for each in told["held"]} == {"prediction log"}
+    assert sum(each["rows"] for each in told["held"]) == before.total() - sum(kept.values())
+    after = logged(log)
+    assert {each for each in after if rooms(each) != 2.0} == set()
+    assert after >= Counter(kept)
+
+
+def test_a_part_that_is_too_old_leaves_the_bucket_and_no_other_does(platform: Platform, log: str) -> None:
+    store, name = kubeplatform.store(platform.objects), BUCKETS["data"]
+    bucket, below = Bucket(store, name), log.removeprefix(f"s3://{name}/")
+    present = bucket.sizes(f"{below}/")
+    like = min(present)
+    old = f"{like.rpartition('/')[0]}/20000101T000000-0-000001.parquet"
+    store.copy_object(Bucket=name, Key=old, CopySource={"Bucket": name, "Key": like})
+    # The controller looks once an hour, and when it begins.
+    (controller,) = pods(platform, names.NAMESPACE, **{"app.kubernetes.io/name": "controller"})
+    kill(platform, names.NAMESPACE, controller)
+    until(lambda: old not in bucket.sizes(f"{below}/"), 120, "it is gone")
+    assert present.keys() <= bucket.sizes(f"{below}/").keys()
+
+
 def test_a_new_version_takes_over_while_the_controller_is_killed(
     platform: Platform, project: Path, traffic: Traffic
 ) -> None:
@@ -236,6 +345,10 @@ def test_down_leaves_nothing(platform: Platform) -> None:
     platform.run("down", "--yes", "--delete-data", "--confirm", "mlplat")
     left = {each["metadata"]["name"] for each in platform.cluster.list("v1", "Namespace")}
     assert not {names.NAMESPACE, TEAM} & left
+
+
+def _unlabelled() -> NoReturn:
+    raise AssertionError("nothing says how a prediction finds its label")
 
 
 def _told(platform: Platform) -> set[tuple[int, str | None]]:

@@ -40,6 +40,9 @@ SECONDS = 1800.0
 KEYS = {"access_key": "a-key-of-the-store", "secret_key": "a secret of the store"}
 BUCKETS = {each: f"the-{each}" for each in ("data", "artifacts", "features", "pipelines")}
 DATABASES = ("tracking", "features")
+REGION = "us-east-1"
+ROWS_PER_PART = 200
+"""Of the prediction logs: what one request can bring."""
 CALLER, API_KEY = "shop", "a-key-of-the-shop"
 WRITER, WRITERS_KEY = "ada", "a-key-of-ada"
 TEAM = "flights"
@@ -58,6 +61,13 @@ class Platform:
     node: kubenode.Node
     repository: Repository
     cluster: Cluster
+    objects: str
+    """Address of the object store."""
+
+    def entry(self) -> dict[str, str]:
+        """Return the variables by which a client enters the object store."""
+        keys = {"AWS_ACCESS_KEY_ID": KEYS["access_key"], "AWS_SECRET_ACCESS_KEY": KEYS["secret_key"]}
+        return {"AWS_ENDPOINT_URL_S3": self.objects, "AWS_DEFAULT_REGION": REGION, **keys}
 
     def run(self, *argv: str, code: int | None = 0) -> Done:
         """Run the command line on the stack."""
@@ -112,7 +122,7 @@ def standing(folder: Path) -> Iterator[Platform]:
         for each in kubegateway.documents():
             cluster.apply(each)
         beside = _adopted(store, registry, objects, database.port)
-        made = Platform(node, _repository(folder / "repository", node, store, beside), cluster)
+        made = Platform(node, _repository(folder / "repository", node, store, beside), cluster, objects)
         _images(made, folder)
         secrets = {f"{each}-database": {"url": _address(kubenode.ADDRESS, database.port, each)} for each in DATABASES}
         _up(made, {**secrets, "objects": KEYS})
@@ -132,7 +142,9 @@ def _adopted(store: containers.Store, registry: str, objects: str, port: int) ->
 
 def _repository(folder: Path, node: kubenode.Node, store: containers.Store, settings: dict[str, Any]) -> Repository:
     made = Repository(folder, node.api, env=store.environment, seconds=SECONDS)
-    made.write(spec(node.api, kubernetes=settings, teams={TEAM: {"projects": [TEAM], "cpu": 2}}))
+    log = {"rows_per_part": ROWS_PER_PART, "retention": {"days": 30}}
+    teams = {TEAM: {"projects": [TEAM], "cpu": 2}}
+    made.write(spec(node.api, kubernetes=settings, serving={"prediction_log": log}, teams=teams))
     # What a person has before: a stack file, and no lock.
     lock.lock_file(made.file).unlink()
     return made
@@ -185,6 +197,17 @@ def _address(host: str, port: int, database: str) -> str:
     return f"postgresql://{postgres.MASTER}:{word}@{host}:{port}/{database}?sslmode=require"
 
 
+def store(address: str) -> Any:
+    """Return a client of the object store at an address."""
+    return boto3.client(
+        "s3",
+        endpoint_url=address,
+        region_name=REGION,
+        aws_access_key_id=KEYS["access_key"],
+        aws_secret_access_key=KEYS["secret_key"],
+    )
+
+
 @contextlib.contextmanager
 def _objects(host: str) -> Iterator[str]:
     """Start an S3 with the platform's buckets; the value is its address."""
@@ -193,13 +216,7 @@ def _objects(host: str) -> Iterator[str]:
     try:
         at, port = server.get_host_and_port()
         address = f"http://{at}:{port}"
-        client = boto3.client(
-            "s3",
-            endpoint_url=address,
-            region_name="us-east-1",
-            aws_access_key_id=KEYS["access_key"],
-            aws_secret_access_key=KEYS["secret_key"],
-        )
+        client = store(address)
         for bucket in BUCKETS.values():
             client.create_bucket(Bucket=bucket)
         yield address

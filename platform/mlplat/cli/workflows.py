@@ -15,6 +15,7 @@ from mlplat.cli.console import emit_json, progress, say, table, warn
 from mlplat.errors import MlplatError, UsageError
 
 if TYPE_CHECKING:
+    from mlplat.cluster import Cluster
     from mlplat.runs.flow import Request
     from mlplat.runs.workflows import ClusterRun, Workflows
     from mlplat.spec.project import ProjectSpec
@@ -40,16 +41,24 @@ def place(spec: ProjectSpec, stack: str, *, here: bool) -> endpoints.Place | Non
 
 
 @contextlib.contextmanager
-def opened(where: endpoints.Place) -> Iterator[Workflows]:
-    """Enter the cluster, for the project's runs. Raises `RefusedError` for a project of no team, or without Argo."""
+def entered(where: endpoints.Place) -> Iterator[tuple[Cluster, str, str]]:
+    """Enter the cluster; yield it, the project's namespace and its name. Raises `RefusedError` for one of no team."""
     from mlplat.controller.stores import entry
-    from mlplat.runs.workflows import Workflows
 
     project, into = where.name(None).project, entry(where.connection.store)
     if into is None:
         raise UsageError(f"the platform `{where.connection.platform}` is not on a cluster")
     with into.cluster() as cluster:
-        yield Workflows(cluster, where.connection.namespaces[project], project)
+        yield cluster, where.connection.namespaces[project], project
+
+
+@contextlib.contextmanager
+def opened(where: endpoints.Place) -> Iterator[Workflows]:
+    """Enter the cluster, for the project's runs. Raises `RefusedError` for a project of no team, or without Argo."""
+    from mlplat.runs.workflows import Workflows
+
+    with entered(where) as (cluster, namespace, project):
+        yield Workflows(cluster, namespace, project)
 
 
 def start(where: endpoints.Place, request: Request, *, wait: bool, as_json: bool) -> None:

@@ -1,6 +1,7 @@
-"""What a platform says to the flows of a team: one ConfigMap in the team's namespace, for whoever publishes one.
+"""What a platform says to the flows of a team: one ConfigMap in the team's namespace.
 
-It stands on the cluster, and not with the project, so that a flow is published by what the platform is today.
+It is for whoever publishes a flow, and for whoever asks for the team's data. It stands on the cluster, and not with the
+project, so that a flow is published by what the platform is today.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def terms(cluster: Cluster, namespace: str) -> Terms:
     if found is None:
         raise NotReadyError(
             f"the platform says nothing to flows: there is no ConfigMap `{flows.NAME}` in the namespace `{namespace}`",
-            hint="its keepers run `mlplat up`, with `kubernetes.addons.pipelines` on, and this version of mlplat",
+            hint="its keepers run `mlplat up` with this version of mlplat",
         )
     return flows.read(found)
 

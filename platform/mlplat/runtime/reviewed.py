@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlplat.runtime import split, table
+from mlplat.runtime import nearest, split, table
 from mlplat.runtime.snapshots.reviews import Reviewed
 from mlplat.runtime.split import Positions, Split
 from mlplat.spec.project import DataSpec, ProjectSpec
@@ -95,22 +95,15 @@ def _nullable(values: pd.Series) -> Any:
     return "Int64" if pd.api.types.is_integer_dtype(values.dtype) else values.dtype
 
 
-def _known_otherwise(spec: ProjectSpec, made: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
+def _known_otherwise(spec: ProjectSpec, made: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     """Return which reviewed rows (m) are among the built ones, found as a monitor finds a prediction's label."""
     key = list(spec.monitoring.key)
 
     def keyed(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame[key].astype("str").assign(at=split.asked_at(frame, spec.data).dt.as_unit("ns")).sort_values("at")
+        return frame[key].astype("str").assign(**{nearest.AT: split.asked_at(frame, spec.data)})
 
-    found = pd.merge_asof(
-        keyed(made).reset_index(),
-        keyed(rows).assign(there=True),
-        on="at",
-        by=key,
-        direction="nearest",
-        tolerance=pd.Timedelta(hours=spec.monitoring.key_hours),
-    ).set_index("index")["there"]
-    return found.reindex(made.index).notna()
+    found = nearest.join(keyed(made), keyed(rows).assign(there=True), key, spec.monitoring.key_hours)
+    return found["there"].notna().to_numpy()
 
 
 def mask(rows: pd.DataFrame) -> np.ndarray:

@@ -13,17 +13,18 @@ from click.testing import CliRunner, Result
 
 import fakebuilder
 from knowncluster import KnownCluster, made
-from mlplat.cli import cli, endpoints, publish
+from mlplat.cli import cli, dataplaces, endpoints, publish
 from mlplat.contracts import Connection
 from mlplat.controller.registry import MlflowRegistry
 from mlplat.controller.stores import Entry
 from mlplat.errors import MlplatError, NotReadyError, RefusedError, UnreachableError
 from mlplat.images import project
 from mlplat.labels import Name
-from mlplat.manifests import names, pipeline
+from mlplat.manifests import flows, names, pipeline
 from mlplat.manifests.flows import Terms
 from mlplat.runs import start
 from mlplat.runs.catalogue import Catalogue, Version
+from mlplat.spec.project import read
 
 
 @pytest.fixture
@@ -59,6 +60,15 @@ def test_a_cluster_that_runs_no_pipelines_says_so_and_what_is_left(
     assert refused.exit_code == 1
     assert "runs no pipelines" in str(refused.exception)
     assert "`mlplat run --here`" in str(getattr(refused.exception, "hint", ""))
+
+
+def test_a_cluster_that_runs_no_pipelines_has_its_prediction_logs_looked_into_all_the_same(
+    cluster: KnownCluster, tiny: Path
+) -> None:
+    told = Terms(platform="acme", tracking="t", root="r", data="s3://data/growth", region="r", base="b", processors="p")
+    cluster.objects.append(made("ConfigMap", flows.NAME, "growth", data={flows.FILE: told.model_dump_json()}))
+    with dataplaces.reach(read(tiny / "mlplat.yaml"), "staging") as there:
+        assert there.log([]).address == "s3://data/growth/predictions"
 
 
 @pytest.mark.parametrize("option", [("--pdb",), ("--from", "fit")])

@@ -77,3 +77,42 @@ def test_what_cannot_be_summed_exactly_is_refused() -> None:
     spans = pd.DataFrame({"start": at([4]), "end": at([9]), "delay": [0.5]})
     with pytest.raises(UsageError, match="`delay` does not hold whole numbers"):
         sums(rows, spans, asked="asked", by=[], columns=["delay"])
+
+
+def test_flags_are_counted() -> None:
+    spans = pd.DataFrame({"start": at([1, 2, 3]), "end": at([9, 9, 9]), "late": [True, False, True]})
+    found = sums(pd.DataFrame({"asked": at([5])}), spans, asked="asked", by=[], columns=["late"])["late"]
+    assert (found.tolist(), str(found.dtype)) == ([2], "int64")
+
+
+def test_no_two_of_many_keys_are_mistaken_for_one() -> None:
+    keys: list[tuple[str | None, str]] = [(place, carrier) for place in "ABCD" for carrier in ("AA", "B6", "UA")]
+    count = len(keys)
+    spans = keyed(keys).assign(start=at([1] * count), end=at([9] * count), value=[2**place for place in range(count)])
+    rows = keyed(keys).assign(asked=at([5] * count))
+    found = sums(rows, spans, asked="asked", by=["place", "carrier"], columns=["value"])
+    assert found["value"].tolist() == spans["value"].tolist()
+
+
+@pytest.mark.parametrize("count", [581, 582])
+def test_more_keys_and_years_than_a_number_holds_are_refused(count: int) -> None:
+    # Of 500 years in microseconds a number of 64 bits holds 584, and three are for nulls and the ends.
+    begin, end = (pd.Timestamp(f"{year}-01-01", tz="UTC").as_unit("us") for year in (1700, 2200))
+    keys = pd.DataFrame({"key": range(count)})
+    spans = keys.assign(start=begin, end=end, value=keys["key"])
+    rows = keys.assign(asked=end)
+    if count == 581:
+        early = keys.assign(asked=begin), keys.assign(asked=begin + pd.Timedelta(1, "us"))
+        found = [sums(each, spans, asked="asked", by=["key"], columns=["value"])["value"].sum() for each in early]
+        assert found == [0, sum(range(count))]
+        assert sums(rows, spans, asked="asked", by=["key"], columns=["value"])["value"].tolist() == [*range(count)]
+    else:
+        with pytest.raises(UsageError, match=r"keys over 50\d years are too many to sum at once"):
+            sums(rows, spans, asked="asked", by=["key"], columns=["value"])
+
+
+def test_whole_numbers_of_every_kind_give_sums_of_one() -> None:
+    spans = pd.DataFrame({"start": at([1, 2]), "end": at([9, 9]), "few": np.array([1, 2], dtype=np.uint64), "key": 1})
+    rows = pd.DataFrame({"asked": at([5]), "key": 1})
+    assert sums(rows, spans, asked="asked", by=["key"], columns=["few"])["few"].dtype == np.int64
+    assert sums(rows.iloc[:0], spans.iloc[:0], asked="asked", by=["key"], columns=["few"]).empty

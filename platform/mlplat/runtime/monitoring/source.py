@@ -16,7 +16,7 @@ from mlplat.bundle import Column, Contract
 from mlplat.contracts import Connection
 from mlplat.errors import RefusedError, UsageError
 from mlplat.labels import Name
-from mlplat.runtime import split
+from mlplat.runtime import nearest, split
 from mlplat.runtime.monitoring.performance import Outcomes
 from mlplat.spec.project import ProjectSpec
 
@@ -158,19 +158,11 @@ def _outcomes(
     """Find the label of each prediction: of the row of the same key that is asked for nearest to its time."""
     key, known = list(spec.monitoring.key), split.known_at(rows, spec.data)
     theirs = split.asked_at(rows, spec.data)
-    right = _keyed(rows, key, contract, theirs).assign(label=_labels(spec, contract, rows), known=known)
-    left = _keyed(features, key, contract, asked).assign(place=np.arange(len(features)))
-    joined = pd.merge_asof(
-        left.sort_values("at", kind="stable"),
-        right.sort_values("at", kind="stable"),
-        on="at",
-        by=key,
-        direction="nearest",
-        tolerance=pd.Timedelta(hours=spec.monitoring.key_hours),
-    ).sort_values("place")
+    labelled = _keyed(rows, key, contract, theirs).assign(label=_labels(spec, contract, rows), known=known)
+    joined = nearest.join(_keyed(features, key, contract, asked), labelled, key, spec.monitoring.key_hours)
     # A prediction whose row is not there yet is ripe when nearly every label would be known by now.
     usual = pd.Timedelta(seconds=float((known - theirs).dt.total_seconds().quantile(RIPE_SHARE)))
-    due = joined["known"].where(joined["known"].notna(), joined["at"] + usual)
+    due = joined["known"].where(joined["known"].notna(), joined[nearest.AT] + usual)
     ripe = (due <= until).to_numpy()
     labels = np.where(ripe, joined["label"].to_numpy(dtype=np.float64), np.nan)
     return Outcomes(asked, scores, labels, ripe)
@@ -179,8 +171,7 @@ def _outcomes(
 def _keyed(frame: pd.DataFrame, key: list[str], contract: Contract, at: pd.Series) -> pd.DataFrame:
     types = {column.name: column for column in contract.columns}
     made = pd.DataFrame({name: _plain(frame[name], types[name]) for name in key})
-    # pandas joins times of one resolution only.
-    return made.assign(at=at.dt.as_unit("ns").array)
+    return made.assign(**{nearest.AT: at.array})
 
 
 def _plain(values: pd.Series, column: Column) -> np.ndarray:

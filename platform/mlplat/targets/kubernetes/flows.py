@@ -1,4 +1,4 @@
-"""What a team's flows are told of the platform, where it runs any."""
+"""What a team's flows, and whoever asks for its data, are told of the platform."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from mlplat.targets.kubernetes.ground import Ground
 FOLDER = "metaflow"
 
 
-def documents(team: str, spec: PlatformSpec, ground: Ground) -> list[dict[str, Any]]:
-    """Return the ConfigMap that `mlplat publish` reads; none where the platform runs no pipelines."""
-    if spec.kubernetes.addons.pipelines == "off":
-        return []
-    return [flows.document(team, place.later(terms(team, spec, ground), text))]
+def document(team: str, spec: PlatformSpec, ground: Ground) -> dict[str, Any]:
+    """Return the ConfigMap that `mlplat publish` and `mlplat data` read: without pipelines there are logs as well."""
+    return flows.document(team, place.later(terms(team, spec, ground), text))
 
 
 def terms(team: str, spec: PlatformSpec, ground: Ground) -> dict[str, Any]:

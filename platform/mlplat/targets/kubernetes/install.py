@@ -178,7 +178,7 @@ class Layer(Component):
 
     def _team(self, team: str, space: Made) -> Made:
         within = teams.within(team, self.spec, on_cloud=self.ground.cloud is not None)
-        told = [*flows.documents(team, self.spec, self.ground), *features.documents(team, self.spec, self.ground)]
+        told = [flows.document(team, self.spec, self.ground), *features.documents(team, self.spec)]
         self.put([*within, *teams.callers(team, self.spec), *told], space)
         if self.spec.kubernetes.addons.queues != "off":
             self.put([queues.local_queue(team)], space)

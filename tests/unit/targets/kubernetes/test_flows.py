@@ -28,7 +28,7 @@ def platform(**kubernetes: Any) -> PlatformSpec:
 
 def read(spec: PlatformSpec, team: str = "flights") -> flows.Terms:
     ground = Ground(provider=None, production=False, objects=foundation.objects(spec.kubernetes), databases={})
-    (document,) = told.documents(team, spec, ground)
+    document = told.document(team, spec, ground)
     assert (document["metadata"]["name"], document["metadata"]["namespace"]) == (flows.NAME, team)
     return flows.read(document)
 
@@ -49,10 +49,8 @@ def test_steps_wait_in_the_teams_queue_where_there_are_queues() -> None:
     assert read(platform(addons={"queues": "off"})).queue is None
 
 
-def test_a_platform_without_pipelines_tells_nothing() -> None:
-    spec = platform(addons={"pipelines": "off"})
-    ground = Ground(provider=None, production=False, objects=foundation.objects(spec.kubernetes), databases={})
-    assert told.documents("flights", spec, ground) == []
+def test_a_platform_without_pipelines_still_tells_where_its_prediction_logs_lie() -> None:
+    assert read(platform(addons={"pipelines": "off"})).data == "s3://mlplat-data/flights"
 
 
 def test_a_store_in_the_cluster_is_entered_by_the_teams_own_secret() -> None:
