@@ -3,7 +3,7 @@
 
 A change that no test notices has survived. `docs/concepts/mutation.json` lists each with what somebody has judged of
 it; a survivor that nobody has judged makes this exit with 1. mutmut lies in a folder of its own, beside `.venv`, whose
-packages it shares; it works on a copy, so the checkout stays as it is.
+packages it shares; it makes the changes in a copy, where `mutants.py` tries them.
 
     python scripts/mutate.py [MODULE …]     only those, as in `runtime/gate/looks`; the others' results stay
 """
@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -51,9 +52,9 @@ MODULES: Mapping[str, tuple[str, ...]] = {
 """What decides, and the tests that are to notice a change of it: its own, which end within seconds."""
 COPIED = ("docs/concepts", "templates")
 """What those tests read besides."""
-NOTICED = {1: "killed", 3: "killed", 36: "killed", 24: "killed", -24: "killed", 152: "killed", 255: "killed"}
-"""A failed test, an error of pytest's, or a time many times over: the tests did not pass. By mutmut's exit codes."""
-SURVIVED, UNTESTED = (0,), (5, 33)
+NOTICED = (1, -signal.SIGXCPU, -signal.SIGALRM)
+"""A test failed, or the tests took many times as long: they did not pass."""
+SURVIVED = 0
 
 
 def main(chosen: Sequence[str]) -> int:
@@ -63,17 +64,26 @@ def main(chosen: Sequence[str]) -> int:
         return 2
     modules = [name for name in MODULES if not chosen or name in chosen]
     install()
-    stage(modules)
-    environment = {**os.environ, "PYTHONPATH": str(TOOL), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    # Set, it would have each of a thousand runs read the tests anew.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    told = subprocess.run([sys.executable, __file__, "--inside"], cwd=WORK, env=environment, check=False)
-    if told.returncode:
-        return told.returncode
-    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results = merged(before, {name: found(name) for name in modules})
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for module in modules:
+        stage(module)
+        if code := tried(module):
+            print(f"error: the tests of `{module}` do not pass as it is", file=sys.stderr)
+            return code
+        results = merged(results, {module: found()})
+        # One after the other: what was found is kept when this is ended.
+        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     return report(results, modules)
+
+
+def tried(module: str) -> int:
+    """Have every change of a module tried in the copy; return an exit code."""
+    environment = {**os.environ, "PYTHONPATH": str(TOOL), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    # Set, it would have every module's run read the tests anew.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    script = Path(__file__).with_name("mutants.py")
+    asked = [sys.executable, str(script), module, *MODULES[module]]
+    return subprocess.run(asked, cwd=WORK, env=environment, check=False).returncode
 
 
 def install() -> None:
@@ -88,30 +98,25 @@ def install() -> None:
     marker.write_text(wanted)
 
 
-def stage(modules: Iterable[str]) -> None:
+def stage(module: str) -> None:
     """Lay out a copy in which a module's path is its name, as mutmut expects it."""
     shutil.rmtree(WORK, ignore_errors=True)
     ignored = shutil.ignore_patterns("__pycache__")
     copies = {"platform/mlplat": "src/mlplat", "tests": "tests", **{name: name for name in COPIED}}
     for source, target in copies.items():
         shutil.copytree(ROOT / source, WORK / target, ignore=ignored)
-    (WORK / "pyproject.toml").write_text(settings(modules))
+    (WORK / "pyproject.toml").write_text(settings(module))
 
 
-def settings(modules: Iterable[str]) -> str:
+def settings(module: str) -> str:
     """Return the copy's pyproject.toml: the checkout's settings of pytest, and mutmut's."""
-    modules = list(modules)
     pytest = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     own: dict[str, Any] = {
         "source_paths": ["src"],
-        "only_mutate": [f"src/mlplat/{name}.py" for name in modules],
+        "only_mutate": [f"src/mlplat/{module}.py"],
         "also_copy": list(COPIED),
-        "pytest_add_cli_args_test_selection": list(dict.fromkeys(test for name in modules for test in MODULES[name])),
-        "pytest_add_cli_args": ["-p", "atonce"],
         # What is said to people is no decision.
         "do_not_mutate_patterns": [r"^\s*raise "],
-        # Threads of numpy's do not outlive a fork: what forks has run nothing.
-        "process_isolation": "forkserver",
     }
     there = {**pytest, "pythonpath": ["src", "tests/support", "."]}
     tables = {"tool.mutmut": own, "tool.pytest.ini_options": there}
@@ -122,37 +127,16 @@ def settings(modules: Iterable[str]) -> str:
     )
 
 
-def inside() -> None:
-    """Run mutmut where it is installed, and write down how each survivor differs."""
-    from mutmut.mutation import diff_apply, mutators
-
-    # Texts are for people, and keys of a report are held by the tests of whoever reads it.
-    mutators.mutation_operators[:] = [
-        each for each in mutators.mutation_operators if each[1] != mutators.operator_string
+def found() -> dict[str, Any]:
+    """Return how many changes of the copy's module there were, how many were noticed, and those that were not."""
+    outcomes = json.loads((WORK / "outcomes.json").read_text())
+    noticed = sum(each["code"] in NOTICED for each in outcomes)
+    survivors = [
+        {"function": function(each["name"]), **change(each["diff"]), "judgement": ""}
+        for each in outcomes
+        if each["code"] == SURVIVED
     ]
-    from mutmut import __main__ as mutmut
-
-    mutmut.cli(["run", "--max-children", "2"], standalone_mode=False)
-    for path in Path("mutants/src").rglob("*.py.meta"):
-        codes = json.loads(path.read_text())["exit_code_by_key"]
-        source = path.relative_to("mutants").with_suffix("")
-        differs = {
-            name: diff_apply.get_diff_for_mutant(name, path=source)
-            for name, code in codes.items()
-            if code in SURVIVED + UNTESTED
-        }
-        path.with_suffix(".diffs").write_text(json.dumps(differs))
-
-
-def found(module: str) -> dict[str, Any]:
-    """Return how many changes of a module there were, how many were noticed, and those that were not."""
-    path = WORK / "mutants" / "src" / "mlplat" / f"{module}.py.meta"
-    codes = json.loads(path.read_text())["exit_code_by_key"]
-    differs = json.loads(path.with_suffix(".diffs").read_text())
-    unclear = [name for name, code in codes.items() if code not in (*NOTICED, *SURVIVED, *UNTESTED)]
-    survivors = [{"function": function(name), **change(diff), "judgement": ""} for name, diff in differs.items()]
-    noticed = sum(code in NOTICED for code in codes.values())
-    return {"changes": len(codes) - len(unclear), "noticed": noticed, "survivors": survivors}
+    return {"changes": noticed + len(survivors), "noticed": noticed, "survivors": survivors}
 
 
 def function(name: str) -> str:
@@ -204,7 +188,4 @@ def report(results: Mapping[str, Any], modules: Iterable[str]) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--inside"]:
-        inside()
-    else:
-        raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))

@@ -54,14 +54,14 @@ def sums(
 
 def _codes(rows: pd.DataFrame, spans: pd.DataFrame, by: Sequence[str]) -> tuple[tuple[Whole, Whole], int]:
     """Return a number for the key of each row and each span, and how many numbers there are; a null has its own."""
-    total, count = np.zeros(len(rows) + len(spans), dtype=np.int64), 1
+    total = np.zeros(len(rows) + len(spans), dtype=np.int64)
     absent = np.zeros(len(total), dtype=bool)
     for name in by:
-        found, values = pd.factorize(pd.concat([rows[name], spans[name]], ignore_index=True))
+        found, values = pd.factorize(pd.concat([rows[name], spans[name]]))
         absent |= found < 0
-        total, count = total * len(values) + found, count * max(len(values), 1)
-        total = pd.factorize(total)[0] if len(by) > 1 else total
-        count = int(total.max(initial=0)) + 1
+        # Numbered anew, several keys need no more numbers than there are rows and spans.
+        total = pd.factorize(total * len(values) + found)[0]
+    count = int(total.max(initial=0)) + 1
     total[absent] = count
     left, right = total[: len(rows)], total[len(rows) :].copy()
     # A null is no key: what has none belongs to no row.
@@ -70,7 +70,7 @@ def _codes(rows: pd.DataFrame, spans: pd.DataFrame, by: Sequence[str]) -> tuple[
 
 
 def _microseconds(times: pd.Series) -> Whole:
-    return np.asarray(times.dt.as_unit("us").astype(np.int64), dtype=np.int64)
+    return np.asarray(times.dt.as_unit("us").astype(np.int64))
 
 
 def _range(times: Sequence[Whole]) -> tuple[int, int]:

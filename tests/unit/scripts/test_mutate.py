@@ -66,21 +66,21 @@ def test_what_ended_in_no_known_way_counts_as_no_change(
     mutate: ModuleType, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mutate, "WORK", tmp_path)
-    meta = tmp_path / "mutants/src/mlplat/runtime/split.py.meta"
-    meta.parent.mkdir(parents=True)
-    names = [f"mlplat.runtime.split.x__day__mutmut_{number}" for number in range(5)]
-    codes = dict(zip(names, (0, 1, 36, 33, -11), strict=True))
-    meta.write_text(json.dumps({"exit_code_by_key": codes}))
-    meta.with_suffix(".diffs").write_text(json.dumps({names[0]: "-a\n+b", names[3]: "-c\n+d"}))
-    found = mutate.found("runtime/split")
-    assert (found["changes"], found["noticed"]) == (4, 2)
-    assert [each["became"] for each in found["survivors"]] == ["b", "d"]
+    ended = {0: "-a\n+b", 1: "-c\n+d", -24: "-e\n+f", -14: "-g\n+h", -11: "-i\n+j"}
+    outcomes = [
+        {"name": f"mlplat.runtime.split.x__day__mutmut_{place}", "code": code, "diff": diff}
+        for place, (code, diff) in enumerate(ended.items())
+    ]
+    (tmp_path / "outcomes.json").write_text(json.dumps(outcomes))
+    found = mutate.found()
+    assert (found["changes"], found["noticed"]) == (4, 3)
+    assert found["survivors"] == [{"function": "_day", "was": "a", "became": "b", "judgement": ""}]
 
 
 def test_the_copy_is_set_up_as_the_checkout_is(mutate: ModuleType) -> None:
-    made = tomllib.loads(mutate.settings(["runtime/split", "runtime/spans"]))["tool"]
+    made = tomllib.loads(mutate.settings("runtime/split"))["tool"]
     assert made["pytest"]["ini_options"]["addopts"] == "--strict-config --strict-markers --import-mode=importlib -ra"
-    assert made["mutmut"]["only_mutate"] == ["src/mlplat/runtime/split.py", "src/mlplat/runtime/spans.py"]
+    assert made["mutmut"]["only_mutate"] == ["src/mlplat/runtime/split.py"]
 
 
 def test_an_unknown_module_is_refused_by_name(mutate: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,5 @@ from mlplat.runtime.metrics import Resamples
 def rules(least: float | None, abstained: NDArray[np.bool_], resamples: Resamples, confidence: float) -> Iterator[Rule]:
     """Yield the rule that enough rows are answered, by which are left to a person (n), where a limit is set."""
     if least is not None:
-        labelled = (~abstained).astype(np.float64)
-        answered = metrics.interval(metrics.mean_of(labelled), resamples, confidence)
+        answered = metrics.interval(metrics.mean_of(np.where(abstained, 0.0, 1.0)), resamples, confidence)
         yield above("coverage_floor", answered, least, "share of rows that get a label")
