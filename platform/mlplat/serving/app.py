@@ -38,6 +38,8 @@ from mlplat.serving.route import Route, View, get
 
 SMOKE_TEST = b"x-mlplat-smoke-test"
 """Header of the controller's own requests, whose rows are no traffic; the gateway takes it off everybody else's."""
+EXPLAIN = "/explain"
+"""Path of explanations; written in another way, with percent signs, it is none."""
 _TEXT = f"content-type: {CONTENT_TYPE}\r\n".encode()
 _GZIP = b"content-encoding: gzip\r\nvary: accept-encoding\r\n"
 _JSON_GZIP = JSON + _GZIP
@@ -119,7 +121,7 @@ class Server:
         bases = [f"/v2/models/{contract.model}", f"/v2/models/{contract.model}/versions/{self.served.version}"]
         rows = self._predict(read_rows, 0)
         tensors = self._predict(read_tensors, TENSORS_KIND)
-        explain = [("/explain", Route("explain", {b"POST": self._ask_why}))] if self._explainer else []
+        explain = [(EXPLAIN, Route("explain", {b"POST": self._ask_why}))] if self._explainer else []
         return [
             ("/predict", Route("predict", {b"POST": rows})),
             *explain,
@@ -137,7 +139,9 @@ class Server:
         """Return the route of a path that is written in another way, or none's."""
         if not path.startswith("/"):
             path = urlsplit(path).path  # a proxy's form, with scheme and host
-        return self._routes.get(unquote(path), _NOWHERE)
+        found = self._routes.get(unquote(path), _NOWHERE)
+        # The gateway tells explanations from predictions, which alone count, by the path as it is written.
+        return _NOWHERE if found.name == "explain" and path != EXPLAIN else found
 
     def _check_path(self, route: Route, request: Request) -> None:
         """Say why nothing answers: another method, another model, another version, no such path."""

@@ -118,6 +118,19 @@ def test_a_server_that_does_not_explain_has_no_such_path(pipeline_bundle: Path, 
     assert "/explain" not in described["paths"]
 
 
+def test_a_path_that_the_gateway_takes_for_a_predictions_explains_nothing(
+    pipeline_bundle: Path, options: Make, client: Clients, tmp_path: Path
+) -> None:
+    server = build(options(explaining(pipeline_bundle, tmp_path / "bundle")))
+    body = {"rows": rows_of(server)[:1]}
+
+    async def send() -> list[int]:
+        async with client(server) as http:
+            return [(await http.post(path, json=body)).status_code for path in ("/explai%6E", "/predic%74", "/explain")]
+
+    assert asyncio.run(send()) == [404, 200, 200]
+
+
 def test_predictions_are_answered_while_an_explanation_is_made_and_too_many_of_those_are_turned_away(
     pipeline_bundle: Path, options: Make, client: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
