@@ -41,7 +41,7 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "runtime/gate/looks": (f"{RUNTIME}/gate/test_looks.py",),
     "runtime/gate/rule": (f"{RUNTIME}/gate/test_rule.py",),
     "runtime/gate/slices": (f"{RUNTIME}/gate/test_slices.py",),
-    "runtime/gate/verdict": (f"{RUNTIME}/test_gate.py",),
+    "runtime/gate/verdict": (f"{RUNTIME}/gate/test_verdict.py", f"{RUNTIME}/test_gate.py"),
     "runtime/monitoring/checks": (f"{RUNTIME}/monitoring/test_checks.py",),
     "runtime/monitoring/distance": (f"{RUNTIME}/monitoring/test_distance.py",),
     "runtime/monitoring/thresholds": (f"{RUNTIME}/monitoring/test_thresholds.py",),

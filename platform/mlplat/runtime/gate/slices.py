@@ -109,26 +109,25 @@ def _chance(drawn: Floats, number: int, margin: float) -> float:
 
     finite = drawn[np.isfinite(drawn)]
     plain = (1 + np.count_nonzero(finite >= -margin)) / (1 + len(finite))
-    return float(stdtr(number - 1, ndtri(plain) * math.sqrt((number - 1) / number))) if plain < 1 else 1.0
+    return float(stdtr(number - 1, ndtri(plain) * math.sqrt((number - 1) / number)))
 
 
 def _shared(found: list[Slice]) -> list[Slice]:
-    asked = sorted((each for each in found if each.chance is not None), key=lambda each: each.chance or 0.0)
-    worst, shared = 0.0, {}
-    for place, each in enumerate(asked):
-        worst = max(worst, min(1.0, (len(asked) - place) * (each.chance or 0.0)))
-        shared[each.column, each.value] = worst
-    return [replace(each, chance=shared.get((each.column, each.value))) for each in found]
+    asked = sorted((each.chance, place) for place, each in enumerate(found) if each.chance is not None)
+    worst, shared = 0.0, [*found]
+    for before, (chance, place) in enumerate(asked):
+        worst = max(worst, min(1.0, (len(asked) - before) * chance))
+        shared[place] = replace(found[place], chance=worst)
+    return shared
 
 
 def rule(found: list[Slice], *, confidence: float, margin: float) -> Iterator[Rule]:
     """Yield the rule that no slice is shown to be worse than by the margin, where slices were compared."""
-    asked = [each for each in found if each.chance is not None]
+    asked = [(each.chance, each.gain.value, each) for each in found if each.chance is not None and each.gain]
     if not asked:
         return
-    worst = min(asked, key=lambda each: (each.chance or 0.0, each.gain.value if each.gain else 0.0))
-    level = 1 - confidence
-    lost = [each for each in asked if (each.chance or 0.0) < level]
+    worst = min(asked, key=lambda one: one[:2])[2]
+    lost = [each for chance, _, each in asked if chance < 1 - confidence]
     detail = (
         f"{len(lost)} of {len(asked)} slices are shown to lose more than {margin:g}, at one level for all; "
         f"the clearest is {worst.column} {worst.value} with {worst.gain} on {worst.rows} rows"

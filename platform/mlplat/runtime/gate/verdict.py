@@ -87,9 +87,9 @@ def judge(
         return Verdict(False, small, {}, None)
     at = Look(look, gate.confidence)
     resamples = at.resamples(holdout.blocks, gate.resamples)
-    prior = np.broadcast_to(np.asarray(holdout.prior, dtype=np.float64), labels.shape)
+    prior = np.broadcast_to(holdout.prior, labels.shape)
     rules = [*floors.floors(task, gate, labels, prior, scores, resamples, at.needed)]
-    left = np.zeros(len(labels), dtype=np.bool_) if abstained is None else abstained
+    left = np.full(len(labels), False) if abstained is None else abstained
     rules += coverage.rules(gate.min_coverage, left, resamples, at.needed)
     compared = None
     if champion is not None:
@@ -101,7 +101,7 @@ def judge(
         holdout.columns[list(gate.slices)], labels, holdout.blocks, scores, champion
     )
     plain = Resamples(holdout.blocks, gate.resamples, SEED)
-    called = (scores >= (HALF if threshold is None else threshold)).astype(np.float64)
+    called = (scores >= (HALF if threshold is None else threshold)).astype(float)
     table = groups.table(task, gate, holdout.columns[list(gate.groups)], labels, scores, called, plain)
     rules += slices.rule(parts, confidence=gate.confidence, margin=gate.margin)
     if task == "binary":

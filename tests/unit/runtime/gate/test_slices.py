@@ -8,7 +8,7 @@ from mlplat.runtime import metrics
 from mlplat.runtime.gate.comparison import gain_of
 from mlplat.runtime.gate.looks import MOST_OF_ROWS, SEED
 from mlplat.runtime.gate.rule import Rule
-from mlplat.runtime.gate.slices import Compared, Slice, _chance, _shared, rule, too_few
+from mlplat.runtime.gate.slices import VALUES, Compared, Slice, _chance, _shared, rule, too_few
 from mlplat.runtime.metrics import Floats, Integers, Interval, Resamples
 
 DAYS, PER_DAY = 28, 120
@@ -65,21 +65,43 @@ def test_chances_are_shared_by_holms_rule() -> None:
     ]
 
 
+def test_a_shared_chance_is_one_at_most() -> None:
+    found = [Slice("c", str(place), 1, chance=chance) for place, chance in enumerate([0.75, 0.5])]
+    assert [each.chance for each in _shared(found)] == [1.0, 1.0]
+
+
 def test_small_slices_are_listed_with_the_reason_and_judge_nothing() -> None:
     columns, labels, ours, theirs = drawn(2)
     columns.loc[:30, "carrier"] = "rare"
     columns.loc[BLOCKS < 5, "carrier"] = "new"
     found = {each.value: each for each in slices(columns, labels, -ours, theirs)}
-    assert found["new"].left_out == "5 days or groups, and 10 are needed"
+    days = int((BLOCKS < 5).sum())
+    assert found["new"] == Slice("carrier", "new", days, "5 days or groups, and 10 are needed")
     assert found["carrier 1"].left_out == ""
     assert {each.value for each in found.values() if each.chance is None} == {"new"}
+
+
+def test_a_slice_with_hardly_any_of_one_class_judges_nothing() -> None:
+    columns, labels, ours, theirs = drawn(2)
+    few = (columns["carrier"] == "carrier 1").to_numpy()
+    found = {each.value: each for each in slices(columns, np.where(few, 0.0, labels), ours, theirs)}
+    assert found["carrier 1"].left_out == "0 rows of the rarer class, and 20 are needed"
+
+
+def test_the_most_common_values_are_looked_at() -> None:
+    columns, labels, ours, theirs = drawn(2)
+    named = columns.assign(carrier=[f"c {place % (VALUES + 5)}" for place in range(len(columns))])
+    assert len(slices(named, labels, ours, theirs, fewest=1)) == VALUES
 
 
 def test_without_a_champion_slices_are_a_report_only() -> None:
     columns, labels, ours, _ = drawn(3)
     found = slices(columns, labels, ours, None)
     assert len(found) == 10
-    assert all(each.score is not None and each.gain is None for each in found)
+    for each in found:
+        assert each.score is not None
+        rows = int((columns["carrier"] == each.value).sum())
+        assert each == Slice("carrier", each.value, rows, "", each.score)
     assert list(rule(found, confidence=0.95, margin=0.01)) == []
     assert found[0].described()["score"]["low"] > 0.5
 
@@ -94,6 +116,7 @@ def test_a_regression_is_compared_by_its_error() -> None:
     found = Compared("regression", 0.01, 0.95, 100).slices(columns, labels, BLOCKS, ours, truth)
     assert len(found) == 4, "a number's many values are its quarters"
     assert sum((each.chance or 0) < 0.05 for each in found) == 1
+    assert all(each.score is not None and 0.4 < each.score.value < 0.8 for each in found), "roots of mean squares"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +182,7 @@ def judged(value: str, chance: float, gain: float) -> Slice:
 
 def test_a_slice_at_the_level_is_not_shown_to_be_worse_and_the_clearest_is_named() -> None:
     at_it = [judged("AA", 0.25, -0.02), judged("B6", 0.25, -0.03), judged("UA", 1.0, -0.5)]
+    assert list(rule([*at_it, judged("DL", 0.25, -0.03)], confidence=0.75, margin=0.01)), "two are as clear"
     (passed,) = rule(at_it, confidence=0.75, margin=0.01)
     assert passed == Rule(
         "no_slice_is_worse",
