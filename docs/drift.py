@@ -38,7 +38,7 @@ def simulate(draws: int) -> dict[str, Any]:
     """Return, by weeks learned from, false alarms a month by way and rule, and how often a rule of thumb is broken."""
     import numpy as np
 
-    columns = list(_columns().values())
+    columns = list(weekly().values())
     weeks = len(columns[0][1])
     random = np.random.default_rng(SEED)
     found: dict[str, Any] = {}
@@ -46,7 +46,7 @@ def simulate(draws: int) -> dict[str, Any]:
         begun, thumb = {(way, rule): 0 for way in WAYS for rule in RULES}, 0.0
         for _ in range(draws):
             order = random.permutation(weeks)
-            over = _over(columns, order[:learned], order[learned:])
+            over = violated(columns, order[:learned], order[learned:])
             for way, rule in begun:
                 begun[way, rule] += _begun(over[way], rule)
             thumb += over["thumb"].any(axis=0).mean() / draws
@@ -60,7 +60,7 @@ def simulate(draws: int) -> dict[str, Any]:
     return {"version": 1, "seed": SEED, "draws": draws, "weeks": weeks, "columns": len(columns), "learned": found}
 
 
-def _columns() -> dict[str, Any]:
+def weekly() -> dict[str, Any]:
     """Return cells, and counts of each whole week (weeks × cells), by column."""
     import numpy as np
     import pandas as pd
@@ -87,7 +87,7 @@ def _columns() -> dict[str, Any]:
     return found
 
 
-def _over(columns: list[Any], learned: Any, served: Any) -> dict[str, Any]:
+def violated(columns: list[Any], learned: Any, served: Any) -> dict[str, Any]:
     """Return which columns violate in which served week (columns × weeks), by way."""
     import numpy as np
 

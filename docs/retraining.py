@@ -43,7 +43,7 @@ def simulate(draws: int) -> dict[str, Any]:
     """Return retrainings a year of weeks in random order, by weeks learned from and policy, and the real year's."""
     import numpy as np
 
-    columns = list(drift._columns().values())  # noqa: SLF001 - its neighbour's
+    columns = list(drift.weekly().values())
     weeks = len(columns[0][1])
     random = np.random.default_rng(SEED)
     orders = [random.permutation(weeks) for _ in range(draws)]
@@ -103,7 +103,7 @@ def begun(columns: list[Any], order: Any, learned: int, policy: dict[str, Any], 
 def _over(columns: list[Any], order: Any, learned: int) -> Any:
     """Return which columns violate in which week (columns × weeks) by the profile of the first so many."""
     weeks = list(order)
-    return drift._over(columns, weeks[:learned], weeks)["both"]  # noqa: SLF001 - its neighbour's
+    return drift.violated(columns, weeks[:learned], weeks)["both"]
 
 
 def _alarms(over: Any) -> tuple[Any, ...]:
