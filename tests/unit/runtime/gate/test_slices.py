@@ -66,7 +66,7 @@ def test_chances_are_shared_by_holms_rule() -> None:
 
 
 def test_a_shared_chance_is_one_at_most() -> None:
-    found = [Slice("c", str(place), 1, chance=chance) for place, chance in enumerate([0.75, 0.5])]
+    found = [Slice("c", str(place), 1, chance=chance) for place, chance in enumerate([0.75, 0.8])]
     assert [each.chance for each in _shared(found)] == [1.0, 1.0]
 
 

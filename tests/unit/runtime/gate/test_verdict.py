@@ -122,6 +122,15 @@ def test_a_refused_group_refuses_the_model(make_spec: MakeSpec, rows: tuple[Hold
     assert not found.passed
 
 
+def test_groups_of_a_regression_are_told_apart_by_its_error(
+    make_spec: MakeSpec, rows: tuple[Holdout, Floats, Floats]
+) -> None:
+    holdout, ours, _ = rows
+    asked = make_spec(task="regression", gate__resamples=120, gate__groups=["origin"])
+    found = gate.judge(asked, Holdout(ours + holdout.labels, holdout.blocks, 0.5, holdout.columns), ours, None)
+    assert [set(each["rates"]) for each in found.groups] == [{"mean_target", "mean_error"}] * 2
+
+
 @pytest.mark.parametrize(("before", "after"), [(True, True), (True, False), (False, True)])
 def test_further_rules_come_last_and_cannot_mend_a_verdict(*, before: bool, after: bool) -> None:
     first, more = Rule("first", before, "", "", ""), Rule("more", after, "", "", "")
