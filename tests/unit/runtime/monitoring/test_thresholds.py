@@ -42,6 +42,15 @@ def test_numbers_lie_apart_by_two_measures_and_categories_by_one(
     assert set(thresholds.distances(cut, cells.bins(cut, counts), counts, counts)) == names
 
 
+def test_what_was_never_seen_is_left_out_of_texts_and_nothing_is_of_numbers() -> None:
+    numbers, texts = cells.Cells(np.array([0.0])), cells.Cells(("a", "b"))
+    known = np.array([3, 4, 5])
+    assert thresholds.distances(numbers, cells.bins(numbers, known), known, known)["psi"] == 0
+    assert thresholds.distances(numbers, cells.bins(numbers, known), known, np.array([3, 4, 50]))["psi"] > 0.5
+    seen = np.array([3, 4, 0])
+    assert thresholds.distances(texts, cells.bins(texts, seen), seen, np.array([3, 4, 50]))["psi"] == 0
+
+
 def test_few_blocks_calibrate_nothing() -> None:
     counts = np.ones((thresholds.FEWEST - 1, 2), dtype=np.int64)
     assert thresholds.left_out(cells.Cells(("a",)), counts, np.zeros(len(counts), dtype=np.int64)) == {}
@@ -78,6 +87,7 @@ def test_missing_values_are_held_against_the_share_of_all_other_blocks() -> None
     assert found["missing"] == pytest.approx(20 / 100 - 10 / 460)
     assert thresholds.share(nulls, counts).tolist() == pytest.approx([0.2, 0, 0, 10 / 110, 0, 0])
     assert thresholds.share(np.array([1, 0]), np.array([[0, 0], [0, 0]])).tolist() == [1, 0]
+    assert thresholds.share(np.array(1), np.array([3, 0])) == 0.25
 
 
 def test_a_block_of_one_row_that_alone_holds_its_category_is_all_new() -> None:
