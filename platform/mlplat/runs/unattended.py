@@ -42,12 +42,13 @@ def main() -> None:
     except (MlplatError, ValidationError, OSError) as error:
         told = error.told() if isinstance(error, MlplatError) else str(error)
         result = Result(status="failed", message=told)
-    if result.status == "cancelled":
-        return  # by the platform's own end, after which it goes on, or by a person, whom the controller tells from that
-    # Nothing goes on from what is over.
-    shutil.rmtree(path.with_name(METAFLOW), ignore_errors=True)
-    write_atomic(path.with_name(OUTCOME), result.model_dump_json(indent=2) + "\n")
-    print(f"{result.status}: {result.message}")  # noqa: T201 - its log
+    # What was cancelled was so by the platform's own end, after which it goes on, or by a person, whom the controller
+    # tells from that.
+    if result.status != "cancelled":
+        # Nothing goes on from what is over.
+        shutil.rmtree(path.with_name(METAFLOW), ignore_errors=True)
+        write_atomic(path.with_name(OUTCOME), result.model_dump_json(indent=2) + "\n")
+        print(f"{result.status}: {result.message}")  # noqa: T201 - its log
     time.sleep(max(0.0, LEAST_SECONDS - (time.monotonic() - began)))
 
 
