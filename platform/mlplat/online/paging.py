@@ -13,6 +13,12 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 KEYS = 500
 """Of one page."""
+QUERY = (
+    "SELECT entity_key, feature_name, value FROM {table} WHERE entity_key IN"
+    " (SELECT DISTINCT entity_key FROM {table} WHERE entity_key > {given} ORDER BY entity_key LIMIT {given})"
+    " ORDER BY entity_key, feature_name"
+)
+"""One page of a view's table, as Feast makes it, of the keys after one and so many; `given` is a value's place."""
 Cell = tuple[bytes, str, bytes]
 """Key, feature and value, as Feast writes them down."""
 

@@ -47,12 +47,7 @@ class ThreadedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]  # lik
 
     def rows(self, config: Any, view: Any) -> Iterator[tuple[bytes, dict[str, Any]]]:
         """Yield every row's key, as Feast writes it down, and its values by feature, in order of the key."""
-        table = _table(config, view)
-        page = (
-            f"SELECT entity_key, feature_name, value FROM {table} WHERE entity_key IN"  # noqa: S608 - a quoted name
-            f" (SELECT DISTINCT entity_key FROM {table} WHERE entity_key > ? ORDER BY entity_key LIMIT ?)"
-            " ORDER BY entity_key, feature_name"
-        )
+        page = paging.QUERY.format(table=_table(config, view), given="?")
         return paging.paged(lambda last: self._get_conn(config).execute(page, [last, paging.KEYS]).fetchall())
 
     def remove(self, config: Any, view: Any, keys: Sequence[bytes]) -> None:

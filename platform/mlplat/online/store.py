@@ -86,11 +86,7 @@ class PostgresOnlineStore(PostgreSQLOnlineStore):  # type: ignore[misc]  # likew
     def rows(self, config: Any, view: Any) -> Iterator[tuple[bytes, dict[str, Any]]]:
         """Yield every row's key, as Feast writes it down, and its values by feature, in order of the key."""
         self.make(config, [view])
-        page = sql.SQL(
-            "SELECT entity_key, feature_name, value FROM {table} WHERE entity_key IN"
-            " (SELECT DISTINCT entity_key FROM {table} WHERE entity_key > %s ORDER BY entity_key LIMIT %s)"
-            " ORDER BY entity_key, feature_name"
-        ).format(table=_table(config, view))
+        page = sql.SQL(paging.QUERY).format(table=_table(config, view), given=sql.Placeholder())
 
         def after(last: bytes) -> list[paging.Cell]:
             with self._get_conn(config) as connection:
