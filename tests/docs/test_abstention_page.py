@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+import docspages
+from commands import ROOT
 
 
 @pytest.fixture(scope="module")
 def page() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        return importlib.import_module("abstention")
-    finally:
-        sys.path.remove(str(ROOT / "docs"))
+    return docspages.script("abstention")
 
 
 @pytest.fixture(scope="module")

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+import docspages
+from commands import ROOT
 
 
 @pytest.fixture(scope="module")
 def page() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        return importlib.import_module("retraining")
-    finally:
-        sys.path.remove(str(ROOT / "docs"))
+    return docspages.script("retraining")
 
 
 def test_a_small_simulation_agrees_with_the_stored_one(page: ModuleType) -> None:
