@@ -17,7 +17,14 @@ from mlplat.supervision import Supervisor, locked
 from mlplat.targets.local import ports, ready, watchdog
 from mlplat.targets.local.folders import COMMAND_LOCK, PLAN_FILE, state_folder, store_address
 from mlplat.targets.local.foundation import foundation, provision, record, refuse_newer
-from mlplat.targets.local.plan import Change, environment_changes, file_changes, service_changes, watchdog_changes
+from mlplat.targets.local.plan import (
+    Change,
+    environment_changes,
+    file_changes,
+    record_changes,
+    service_changes,
+    watchdog_changes,
+)
 from mlplat.targets.local.resolve import Resolved, resolve
 from mlplat.targets.local.service import OWNER, PATIENCE, Tell, bring
 
@@ -61,6 +68,7 @@ def plan(spec: PlatformSpec, stack: str) -> Plan:
     changes = [
         *environment_changes(wanted),
         *file_changes(supervisor),
+        *record_changes(supervisor.state, wanted),
         *service_changes(wanted, there, processes),
         *watchdog_changes(
             watchdog.program(supervisor.state, codebase.place()),

@@ -7,13 +7,14 @@ between shows.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mlplat import environment
 from mlplat.supervision import Process, Program, Supervisor
+from mlplat.targets.local.folders import service_record
 from mlplat.targets.local.resolve import Resolved
 
 Action = Literal["create", "start", "restart", "update", "delete"]
@@ -62,6 +63,13 @@ def watchdog_changes(wanted: Program, there: Program | None, *, awake: bool) -> 
 def file_changes(supervisor: Supervisor) -> list[Change]:
     """Return the files of programs that are not what was written."""
     return [Change("update", "file", path.name, (wrong,)) for path, wrong in supervisor.damaged().items()]
+
+
+def record_changes(state: Path, wanted: Iterable[str]) -> list[Change]:
+    """Return the records of services that are there and cannot be read. Nobody is disturbed when they are written."""
+    paths = [service_record(state, name) for name in wanted]
+    broken = [path for path in paths if path.exists() and read_json(path) is None]
+    return [Change("update", "file", path.name, ("is no JSON",)) for path in broken]
 
 
 def _change(wanted: Resolved, there: Program | None, process: Process | None) -> Change | None:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -154,10 +154,16 @@ def _listener(port: int) -> int | None:
     return None
 
 
-def refuse_taken(services: Iterable[Listening]) -> None:
-    """Raise `StateError` naming every port that a service needs and another process holds."""
+def refuse_taken(services: Iterable[Listening], ours: Container[int] = ()) -> None:
+    """Raise `StateError` naming every port that a service needs and another process holds.
+
+    `ours` are the ports of services that run: each has its own, and one that moves sets its former one free.
+    """
     taken = [
-        (service.name, name, port) for service in services for name, port in service.ports.items() if not is_free(port)
+        (service.name, name, port)
+        for service in services
+        for name, port in service.ports.items()
+        if port not in ours and not is_free(port)
     ]
     if not taken:
         return

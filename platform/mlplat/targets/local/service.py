@@ -5,13 +5,13 @@ Both ways in use these: `mlplat up` for all services at once, the engine's provi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mlplat import codebase, environment
 from mlplat.files import PRIVATE, write_atomic, write_if_changed, writing
-from mlplat.supervision import AGAIN_SECONDS, Supervisor, locked
+from mlplat.supervision import AGAIN_SECONDS, Process, Supervisor, locked
 from mlplat.targets.local import checks, ports, ready, watchdog
 from mlplat.targets.local.folders import service_record
 from mlplat.targets.local.plan import is_alive, read_json, stale
@@ -64,7 +64,8 @@ def _mend(supervisor: Supervisor, tell: Tell) -> None:
 def _apply(supervisor: Supervisor, wanted: Collection[Resolved], *, only: bool) -> None:
     processes = supervisor.processes()
     dead = {each.name for each in wanted if not is_alive(processes.get(each.name))}
-    ports.refuse_taken(each for each in wanted if each.name in dead)
+    # Of what runs as well: one that is given another port ends before it takes that.
+    ports.refuse_taken(wanted, _ports(supervisor.state, wanted, processes))
     checks.refuse_damaged(supervisor.state, dead)
     # supervisord restarts what differs in its own file; it does not see a service's changed files, nor does it start
     # again what ended and was given up.
@@ -82,6 +83,19 @@ def _apply(supervisor: Supervisor, wanted: Collection[Resolved], *, only: bool) 
         return
     for name in sorted(again - supervisor.apply()):
         supervisor.restart(name)
+
+
+def _ports(state: Path, wanted: Iterable[Resolved], processes: Mapping[str, Process]) -> set[int]:
+    """Return the ports of the platform's services that run: as their records say, or as they should be."""
+    meant = {each.name: each.ports for each in wanted}
+    alive = [name for name, process in processes.items() if is_alive(process)]
+    found = (_recorded(state, name) or meant.get(name, {}) for name in alive)
+    return {port for ports in found for port in ports.values()}
+
+
+def _recorded(state: Path, name: str) -> dict[str, int]:
+    record = read_json(service_record(state, name))
+    return record["ports"] if isinstance(record, dict) and isinstance(record.get("ports"), dict) else {}
 
 
 def _write(state: Path, resolved: Resolved) -> None:

@@ -10,9 +10,10 @@ from mlplat.services import Http, Ref, Service
 from mlplat.spec.platform import FeatureServerSpec, GatewaySpec, LogSpec, PlatformSpec, ServingSpec, TrackingSpec
 from mlplat.supervision import Process, Program
 from mlplat.targets.local import watchdog
+from mlplat.targets.local.folders import service_record
 from mlplat.targets.local.foundation import foundation
 from mlplat.targets.local.install import connection
-from mlplat.targets.local.plan import Change, service_changes, watchdog_changes
+from mlplat.targets.local.plan import Change, record_changes, service_changes, watchdog_changes
 from mlplat.targets.local.resolve import Resolved, resolve, text
 
 
@@ -146,4 +147,16 @@ def test_the_watchdog_is_kept_as_it_should_be() -> None:
     # An update, and no restart: nobody is asked.
     assert [(each.action, each.fields[0]) for each in watchdog_changes(wanted, there, awake=True)] == [
         ("update", "PYTHONPATH")
+    ]
+
+
+def test_a_record_that_cannot_be_read_is_written_again(tmp_path: Path) -> None:
+    assert record_changes(tmp_path, ["tracking"]) == []
+    path = service_record(tmp_path, "tracking")
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert record_changes(tmp_path, ["tracking"]) == []
+    path.write_text("{")
+    assert record_changes(tmp_path, ["tracking", "gateway"]) == [
+        Change("update", "file", "tracking.json", ("is no JSON",))
     ]

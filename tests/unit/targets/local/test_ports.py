@@ -29,6 +29,7 @@ def test_a_taken_port_is_refused_with_its_holder_and_its_key(free_port: int) -> 
             StateError, match=f"port {free_port}, which `gateway` needs, is held by .*pid {os.getpid()}"
         ) as caught:
             refuse_taken([service])
+        refuse_taken([service], {free_port})
     assert "`gateway.admin_port`" in str(caught.value.hint)
     assert is_free(free_port)
 
