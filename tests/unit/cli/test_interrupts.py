@@ -60,3 +60,43 @@ except KeyboardInterrupt:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "built\ninterrupted\n"
+
+
+def test_what_the_handler_needs_is_there_before_a_signal_can_come() -> None:
+    """It came while the body imported psutil, and the handler found half of that."""
+    script = "import sys\nfrom mlplat.cli.interrupts import in_order\nwith in_order(''): print('psutil' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
+def test_a_ctrl_c_while_the_command_line_is_imported_shows_no_half_of_it() -> None:
+    script = """
+import os, signal, sys
+from mlplat.__main__ import main
+
+class Looks:
+    def find_spec(self, name, path, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Looks())
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_later_a_ctrl_c_is_said_again() -> None:
+    script = """
+import os, signal
+from mlplat import cli
+from mlplat.__main__ import main
+
+cli.cli.main = lambda **_: os.kill(os.getpid(), signal.SIGINT)
+try:
+    main()
+except KeyboardInterrupt:
+    print("raised")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "raised\n"
