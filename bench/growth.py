@@ -133,10 +133,11 @@ def _step(steps: list[dict[str, Any]], name: str, rows: int) -> Iterator[None]:
     process, over, most = psutil.Process(), threading.Event(), [0]
 
     def watch() -> None:
-        while True:
+        ended = False
+        while not ended:
+            # Looked at once more at the end: a step that kept this thread waiting may hold the most just then.
+            ended = over.wait(LOOK_SECONDS)
             most[0] = max(most[0], process.memory_info().rss)
-            if over.wait(LOOK_SECONDS):
-                return
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
