@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import itertools
 import json
 import os
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,30 +127,42 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return {**base, **over, **both}
 
 
+PORTS = 200
+"""Ports that a process of tests takes from; it gives them out in turn, and one that is in use is left out."""
+ROOM = 20
+"""What is left behind the ports of one caller, for model servers, and behind the last of all."""
+PROCESSES = 50
+
+
 def free_ports(count: int) -> list[int]:
-    """Return loopback ports below the range that outgoing connections use, with room behind the last one."""
-    start, _ = _own_ports()
+    """Return loopback ports below the range that outgoing connections use, with room behind the last one.
+
+    What was given out a moment ago is not given again: who got it may be starting, and not listen yet.
+    """
+    start, turn, _ = _own_ports()
     found: list[int] = []
     while len(found) < count:
+        port = start + next(turn) % (PORTS - ROOM)
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", start)) != 0:
-                found.append(start)
-        start += 1
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+    for _ in range(ROOM if count > 1 else 0):
+        next(turn)
     return found
 
 
 @functools.cache
-def _own_ports() -> tuple[int, int]:
-    """Return the first of a hundred ports that no other process of tests takes from, and the lock that says so."""
-    for number in range(100):
-        place = (number + os.getpid()) % 100
+def _own_ports() -> tuple[int, Iterator[int], int]:
+    """Return the first port of those that are this process of tests' alone, whose turn it is, and the lock on them."""
+    for number in range(PROCESSES):
+        place = (number + os.getpid()) % PROCESSES
         path = Path(tempfile.gettempdir(), f"mlplat-test-ports-{os.getuid()}-{place}")
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return 20000 + 100 * place, lock
+            return 20000 + PORTS * place, itertools.count(), lock
         os.close(lock)
-    raise AssertionError("a hundred processes of tests are running")
+    raise AssertionError(f"{PROCESSES} processes of tests are running")
 
 
 def until(condition: Callable[[], object], seconds: float = 60, what: str = "the condition") -> None:
