@@ -16,7 +16,7 @@ SHOWN = 5
 def show(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Print a table for each of the rows that a model server explained, what moved its answer most on top."""
     for row, each in zip(rows, answer["explanations"], strict=True):
-        click.echo(f"{_answered(each)}; {answer['base']:.3g} on average")
+        click.echo(f"{_answered(each)}; {answer['base']:.3g} on average{_unknown(each)}")
         table([*_lines(row, each["contributions"])], ["column", "value", "moves it by", "error"])
         click.echo()
 
@@ -28,6 +28,11 @@ def _answered(explained: Mapping[str, Any]) -> str:
     if explained.get("abstained"):
         return f"{said}, no label: left to a person"
     return f"{said}, label {explained['label']}" if "label" in explained else said
+
+
+def _unknown(explained: Mapping[str, Any]) -> str:
+    groups = explained.get("unknown", ())
+    return f"; nothing is known of {', '.join(f'`{group}`' for group in groups)}" if groups else ""
 
 
 def _lines(row: Mapping[str, Any], contributions: Mapping[str, Mapping[str, float]]) -> Iterator[Sequence[str]]:

@@ -211,7 +211,7 @@ class Server:
             if (columns := call.read(self._few, self.limits.body_bytes)) is not None:
                 try:
                     found = self._explainer.explain(columns)
-                    call.put(found.scores, self._explainer.written(self.served, found))
+                    call.put(found.scores, self._explainer.written(self.served, found, call.unknown))
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
                     call.error = error
 

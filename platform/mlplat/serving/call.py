@@ -14,7 +14,7 @@ from mlplat.serving.connection import Request
 from mlplat.serving.gaps import Count, Opened, Opener, open_rows, open_tensors
 from mlplat.serving.lane import KINDS
 from mlplat.serving.problem import Problem
-from mlplat.serving.protocol import Asked, Protocol, Served, read_rows, read_tensors
+from mlplat.serving.protocol import Asked, Protocol, Served, Unknown, read_rows, read_tensors
 from mlplat.serving.route import Route
 
 DEADLINES = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
@@ -64,6 +64,11 @@ class Call:
     def is_wanted(self) -> bool:
         """Tell whether somebody still waits for the answer."""
         return not self.request.gone and (self.deadline is None or time.monotonic() < self.deadline)
+
+    @property
+    def unknown(self) -> Unknown:
+        """Groups of features of which nothing is known, by row."""
+        return self.asked.unknown if self.asked else {}
 
     def succeeded(self) -> bool:
         """Tell whether there is an answer."""

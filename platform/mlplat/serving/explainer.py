@@ -12,7 +12,7 @@ from mlplat.bundle import BundleError, Explaining
 from mlplat.errors import MlplatError
 from mlplat.serving.columns import Columns
 from mlplat.serving.model import Model
-from mlplat.serving.protocol import Served
+from mlplat.serving.protocol import Served, Unknown, answers
 from mlplat.serving.shapley import Floats, Shares, shares
 
 MOST_ROWS = 8
@@ -61,10 +61,10 @@ class Explainer:
         """Share out the answers for rows."""
         return shares(self._model.score_columns, columns, self.background)
 
-    def written(self, served: Served, found: Shares) -> bytes:
+    def written(self, served: Served, found: Shares, unknown: Unknown) -> bytes:
         """Write shares as the answer's body."""
         contract = self._model.contract
-        answers = zip(self._model.answers(found.scores), found.values, found.errors, strict=True)
+        explained = zip(answers(served, unknown, found.scores), found.values, found.errors, strict=True)
         return orjson.dumps(
             {
                 "model": f"{contract.project}/{contract.model}",
@@ -74,7 +74,7 @@ class Explainer:
                 "background_rows": len(self.background[self._model.schema.names[0]]),
                 "explanations": [
                     {**answer, "contributions": _named(self._model.schema.names, values, errors)}
-                    for answer, values, errors in answers
+                    for answer, values, errors in explained
                 ],
             }
         )

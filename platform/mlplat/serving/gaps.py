@@ -153,7 +153,7 @@ def open_rows(served: Served, body: bytes) -> Opened:
         rows[row][name] = value
 
     def finish(unknown: Unknown) -> Asked:
-        return Asked(served.model.schema.from_rows(rows), partial(rows_reply, served, unknown))
+        return Asked(served.model.schema.from_rows(rows), partial(rows_reply, served, unknown), unknown)
 
     opened = Opened(contract, put, row_place, finish)
     problems: list[str] = []

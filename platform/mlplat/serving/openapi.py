@@ -142,7 +142,7 @@ def _explanations(served: Served) -> dict[str, Schema]:
     contract, number = served.model.contract, {"type": "number"}
     share = _object({"value": number, "error": {"type": "number", "minimum": 0}})
     shares = {"contributions": _object({column.name: share for column in contract.columns})}
-    one = _object(_prediction(contract) | shares)
+    one = _object(_prediction(contract) | _unknown(contract) | shares, optional=(UNKNOWN,))
     most = min(served.rows, MOST_ROWS)
     return {
         "FewRows": _object({"rows": {"type": "array", "items": _ref("Row"), "minItems": 1, "maxItems": most}}),

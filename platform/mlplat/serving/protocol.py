@@ -7,7 +7,7 @@ in the request: `rows[3].carrier: …`, `inputs[carrier].data[3]: …`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -61,6 +61,7 @@ class Asked:
 
     columns: Columns
     reply: Callable[[NDArray[np.float64]], bytes]
+    unknown: Unknown = field(default_factory=dict)
 
 
 Protocol = Callable[[Served, bytes], Asked]
@@ -88,17 +89,22 @@ def given_rows(served: Served, body: bytes) -> Any:
 def rows_reply(served: Served, unknown: Unknown, scores: NDArray[np.float64]) -> bytes:
     """Write the answer to rows."""
     contract = served.model.contract
-    answers = served.model.answers(scores)
-    for row, groups in unknown.items():
-        answers[row][UNKNOWN] = groups
     return orjson.dumps(
         {
             "model": f"{contract.project}/{contract.model}",
             "version": served.version,
             "revision": served.revision,
-            "predictions": answers,
+            "predictions": answers(served, unknown, scores),
         }
     )
+
+
+def answers(served: Served, unknown: Unknown, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return the answer to each row, with the groups of features of which nothing is known."""
+    made = served.model.answers(scores)
+    for row, groups in unknown.items():
+        made[row][UNKNOWN] = groups
+    return made
 
 
 def read_tensors(served: Served, body: bytes) -> Asked:

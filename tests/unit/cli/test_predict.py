@@ -109,6 +109,7 @@ def test_what_moved_an_answer_most_is_shown_and_the_rest_is_added_up(endpoints: 
         ({"label": "late", "probability": 0.5, "abstained": False}, "probability 0.5, label late; 2 on average"),
         ({"probability": 0.25}, "probability 0.25; 2 on average"),  # a server of an earlier version
         ({"value": 12.345}, "value 12.3; 2 on average"),
+        ({"value": 1, "unknown": ["weather"]}, "value 1; 2 on average; nothing is known of `weather`"),
     ],
 )
 def test_each_explained_row_begins_with_its_answer(

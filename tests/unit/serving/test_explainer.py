@@ -247,7 +247,7 @@ def test_a_slow_model_is_held_against_fewer_rows_and_never_against_hardly_any(
     assert model.contract.explaining is not None
     explainer = Explainer(model, model.contract.explaining)
     assert len(explainer.background["hour"]) == kept
-    answer = json.loads(explainer.written(Served(model, "3", "r1", 9), explainer.explain(explainer.background)))
+    answer = json.loads(explainer.written(Served(model, "3", "r1", 9), explainer.explain(explainer.background), {}))
     assert answer["background_rows"] == kept
 
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featureserver import FeatureServer, Rows, View
-from mlplat.bundle import BundleError, Column, Contract, LookUp, Value, unsuited
+from mlplat.bundle import BundleError, Column, Contract, Explaining, LookUp, Value, unsuited
 from mlplat.clock import Clock
 from mlplat.serving.app import Server
 from mlplat.serving.columns import Columns, InputError, Schema
@@ -119,15 +119,19 @@ def store(ages: Mapping[str, timedelta] | None = None) -> FeatureServer:
 
 
 @contextmanager
-def serving(url: str | None, *, timeout: float = 30.0, log: Log | None = None) -> Iterator[Server]:
-    """Serve the model, in the running loop."""
+def serving(
+    url: str | None, *, timeout: float = 30.0, log: Log | None = None, folder: Path | None = None
+) -> Iterator[Server]:
+    """Serve the model, in the running loop; one with a folder explains with the rows that lie there."""
     metrics = Metrics(info={"endpoint": "flights/late"}, bounds=())
     features = None
     if url is not None:
         counted = LookUpMetrics(metrics, [each.group for each in CONTRACT.lookups])
         clock = Clock(START - datetime.now(UTC))
         features = Features(url, CONTRACT, counted, clock=clock, timeout=timeout)
-    model = Model(Path(), "sha256:0", CONTRACT, Schema(CONTRACT.columns), Sum())
+    explaining = Explaining(budget_ms=1000) if folder else None
+    contract = CONTRACT.model_copy(update={"explaining": explaining})
+    model = Model(folder or Path(), "sha256:0", contract, Schema(CONTRACT.columns), Sum())
     served = Served(model, "3", "r1", rows=1000)
     server = Server(served, metrics, log, wait_seconds=30, features=features)  # type: ignore[arg-type]
     try:
@@ -231,6 +235,25 @@ def test_tensors_are_completed_as_rows_are() -> None:
                 assert len(features.asked) == 2
 
     run(both())
+
+
+def test_an_explanation_names_the_groups_that_are_unknown(tmp_path: Path) -> None:
+    """What moved an answer is told of null there, which the row itself does not show."""
+    (tmp_path / "background.json").write_bytes(orjson.dumps([WHOLE, {**WHOLE, "origin": "LGA", "delay": None}]))
+
+    async def ask() -> None:
+        async with store().listening() as features:
+            with serving(features.url, folder=tmp_path) as server:
+                sent = {"rows": [LACKING, {**LACKING, "origin": "LGA"}, WHOLE]}
+                why, plain = await begin(server, sent, "/explain"), await begin(server, sent)
+                assert [each.get("unknown") for each in why.body["explanations"]] == [None, ["airport"], None]
+                told = [{n: v for n, v in e.items() if n != "contributions"} for e in why.body["explanations"]]
+                assert told == plain.body["predictions"]
+                components = orjson.loads(server._openapi)["components"]
+                schema = {"$ref": "#/components/schemas/Explanations", "components": components}
+                jsonschema.Draft202012Validator(schema).validate(why.body)
+
+    run(ask())
 
 
 @pytest.mark.parametrize(
