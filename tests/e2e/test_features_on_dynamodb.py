@@ -19,17 +19,19 @@ from mlplat.images import catalogue, context
 pytestmark = pytest.mark.e2e
 SECONDS = 300
 PROGRAM = """
-import json, os, random, sys
+import json, os, random, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace as Of
 
+from feast import Entity, FeatureStore, FeatureView, Field, RepoConfig, ValueType
 from feast.infra.key_encoding_utils import deserialize_entity_key, serialize_entity_key
 from feast.infra.online_stores.helpers import compute_entity_id
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
+from feast.types import Float64
 from mlplat.online import dynamodb
-from mlplat.online.dynamodb import DynamoDBOnlineStore, NamelessRowsError, client, table_name
+from mlplat.online.dynamodb import BusyError, DynamoDBOnlineStore, NamelessRowsError, client, table_name
 
 # moto takes longer over megabytes.
 dynamodb.WAIT_SECONDS = 60
@@ -80,6 +82,48 @@ heavy, weight = Of(name="heavy"), Value(string_val="w" * 350_000)
 store.put_newer(config, heavy, rows(range(60), late=weight))
 told["heavy"] = sum(values == {"late": weight} for values in read(heavy, range(60)))
 
+# What DynamoDB has no time for comes back as it was asked for; here, of as many answers as are said.
+events, asked_for = client(kept.region).meta.events, {}
+def remember(params, **_): asked_for["last"] = json.loads(params["body"])["RequestItems"]
+def leave(parsed, **_):
+    if told["left for later"] < leave.answers:
+        told["left for later"] += 1
+        parsed.update(Responses={}, UnprocessedKeys=asked_for["last"])
+events.register("before-call.dynamodb.BatchGetItem", remember)
+events.register("after-call.dynamodb.BatchGetItem", leave)
+leave.answers, told["left for later"] = 3, 0
+told["later"] = late(hundreds, [0, 2])
+leave.answers, dynamodb.WAIT_SECONDS = 10**6, 0.5
+try:
+    late(hundreds, [0, 2])
+except BusyError as error:
+    told["busy"] = [str(error), error.http_status_code()]
+for each, do in (("before-call", remember), ("after-call", leave)):
+    events.unregister(f"{each}.dynamodb.BatchGetItem", do)
+dynamodb.WAIT_SECONDS = 60
+
+flight = Entity(name="flight", join_keys=["flight"], value_type=ValueType.INT64)
+views = [FeatureView(name=name, entities=[flight], schema=[Field(name="late", dtype=Float64)], source=None)
+         for name in ("first", "second", "third")]
+feast = FeatureStore(config=RepoConfig(
+    project="delays", registry=sys.argv[2], provider="local", offline_store="dask",
+    online_store={"type": f"mlplat.online.dynamodb.{DynamoDBOnlineStore.__name__}", **vars(kept)},
+))
+feast.registry.apply_entity(flight, "delays")
+for place, view in enumerate(views):
+    feast.registry.apply_feature_view(view, "delays")
+    store.put_newer(feast.config, view, rows([1], late=Value(double_val=place)))
+feast.refresh_registry()
+meeting = threading.Barrier(len(views), timeout=60)
+def meet(**_): meeting.wait()
+events.register("before-call.dynamodb.BatchGetItem", meet)
+told["at once"] = feast.get_online_features(
+    features=[f"{view.name}:late" for view in views],
+    entity_rows=[{"flight": 1}, {"flight": 2}],
+    full_feature_names=True,
+).to_dict()
+events.unregister("before-call.dynamodb.BatchGetItem", meet)
+
 client(kept.region).put_item(TableName=table_name(config, raced), Item={"entity_id": {"S": "somebody"}})
 try:
     list(store.rows(config, raced))
@@ -99,7 +143,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (folder / "program.py").write_text(PROGRAM)
     with on_dynamodb() as kept:
         variables = {"PYTHONPATH": str(folder / "image" / "code"), "TZ": "America/New_York", **kept.variables}
-        argv: list[str | Path] = [python, folder / "program.py", "acme.online.{project}.{table_name}"]
+        names = "acme.online.{project}.{table_name}"
+        argv: list[str | Path] = [python, folder / "program.py", names, folder / "registry.db"]
         done = subprocess.run(argv, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)
@@ -133,6 +178,21 @@ def test_of_two_servers_neither_writes_over_what_is_newer(told: dict[str, Any]) 
 def test_what_dynamodb_leaves_for_later_is_asked_for_again(told: dict[str, Any]) -> None:
     """An answer has 16 MB at most: a key that is left out of it would look like one that nobody wrote."""
     assert told["heavy"] == 60
+
+
+def test_of_keys_that_are_left_for_ever_the_caller_is_told_to_come_again(told: dict[str, Any]) -> None:
+    assert told["later"] == [0, 2]
+    said, status = told["busy"]
+    assert said == "acme.online.delays.hundreds: DynamoDB leaves 2 of 2 keys unread"
+    assert status == 503
+    assert told["left for later"] > 3
+
+
+def test_the_views_of_a_request_are_read_at_once_and_answered_in_their_order(told: dict[str, Any]) -> None:
+    """None of them is answered before all were asked for."""
+    expected = {"flight": [1, 2], "first__late": [0, None], "second__late": [1, None], "third__late": [2, None]}
+    assert told["at once"] == expected
+    assert list(told["at once"]) == list(expected)
 
 
 def test_rows_that_do_not_say_whose_they_are_are_no_silence(told: dict[str, Any]) -> None:

@@ -31,8 +31,8 @@ AT_ONCE = 100
 """Most keys of one BatchGetItem."""
 THREADS = 16
 """Of one request: a row is written by a call of its own, the only kind that takes a condition and one write's price."""
-CONNECTIONS = 50
-"""Of one server, for all its projects."""
+CONNECTIONS = 100
+"""Of one server, for all its projects: a request takes one for each view that it asks for."""
 WAIT_SECONDS = 5.0
 """For an answer to one try, and in all for keys that answers leave out: whoever looks a feature up has gone by then."""
 TRIES = 3
@@ -148,6 +148,22 @@ class DynamoDBOnlineStore(OnlineStore):  # type: ignore[misc]  # likewise
 
     def teardown(self, config: Any, tables: Sequence[Any], entities: Sequence[Any]) -> None:
         """See `OnlineStore.teardown`: tables go with the platform, and with nothing less."""
+
+    def _read_features_per_fv(self, config: Any, views: Sequence[Any], *given: Any) -> None:
+        """See `OnlineStore._read_features_per_fv`: all views of a request are read at once.
+
+        Each read is a way to DynamoDB and back, and whoever waits for a prediction waits for all of them.
+        """
+        keys, names, response, *others = given
+        read = super()._read_features_per_fv
+
+        def answer(view: Any) -> Any:
+            own = type(response)()
+            read(config, [view], keys, names, own, *others)
+            return own
+
+        for each in _each(answer, views):
+            response.MergeFrom(each)
 
     def _read(
         self, config: Any, view: Any, keys: Iterable[bytes], *, consistent: bool = False
