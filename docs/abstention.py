@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chart import HIGH, Chart, Line
+
 ROOT = Path(__file__).parent.parent
 PAGE, DATA, PICTURE = (f"docs/concepts/abstention.{ending}" for ending in ("md", "json", "svg"))
 BEGIN, END = "<!-- curve: written by `make docs` from abstention.json -->", "<!-- end of the curve -->"
@@ -24,7 +26,6 @@ COSTS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45)
 """Of a look, beside 1 for a mistake of either kind."""
 TABLED = (0.1, 0.2, 0.3, 0.4)
 COLOURS = {"April": "#c9701a", "June": "#2f6db5"}
-LEFT, TOP, WIDE, HIGH, MOST = 64, 40, 560, 260, 0.3
 
 
 def main() -> None:
@@ -113,43 +114,21 @@ def _number(value: float, digits: int = 3) -> str:
 
 def _picture(months: dict[str, Any]) -> Iterator[str]:
     """Draw what a row costs by what a look costs; broken, where every row is labelled."""
-    wide, high = LEFT + WIDE + 24, TOP + HIGH + 62
-    yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" role="img"'
-        ' aria-label="What a row costs with and without leaving some to a person, by the cost of a look">'
-    )
-    yield "<style>text{font:12px ui-sans-serif,Helvetica,Arial,sans-serif;fill:#24292f}</style>"
-    yield f'<rect width="{wide}" height="{high}" fill="#ffffff"/>'
-    yield f'<text x="{LEFT}" y="22" style="font-weight:600">Cost of a row, with 1 for a mistake of either kind</text>'
-    for cost in (0, 0.1, 0.2, 0.3):
-        yield f'<line x1="{LEFT}" x2="{LEFT + WIDE}" y1="{_y(cost):.1f}" y2="{_y(cost):.1f}" stroke="#d0d7de"/>'
-        yield f'<text x="{LEFT - 8}" y="{_y(cost) + 4:.1f}" text-anchor="end">{cost:g}</text>'
-    for cost in (0, *TABLED, 0.5):
-        yield f'<text x="{_x(cost):.1f}" y="{TOP + HIGH + 20}" text-anchor="middle">{cost:g}</text>'
-    yield (
-        f'<text x="{LEFT + WIDE / 2}" y="{TOP + HIGH + 44}" text-anchor="middle">cost of a look (broken line: every row'
-        " is labelled)</text>"
-    )
-    for place, (month, found) in enumerate(months.items()):
+    looks = (0.0, *TABLED, 0.5)
+    lines = []
+    for month, found in months.items():
         colour, labelled = COLOURS[month], found["labelled"]
-        costs = {float(cost): labelled - told["saved_per_row"]["value"] for cost, told in found["by_cost"].items()}
-        line = " ".join(f"{_x(cost):.1f},{_y(value):.1f}" for cost, value in costs.items())
-        yield f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
-        yield (
-            f'<line x1="{_x(0):.1f}" x2="{_x(0.5):.1f}" y1="{_y(labelled):.1f}" y2="{_y(labelled):.1f}"'
-            f' stroke="{colour}" stroke-width="2" stroke-dasharray="6 4"/>'
-        )
-        y = TOP + HIGH - 34 + 18 * place
-        yield f'<text x="{LEFT + WIDE - 4}" y="{y}" text-anchor="end" style="fill:{colour}">{month}</text>'
-    yield "</svg>"
-
-
-def _x(cost: float) -> float:
-    return LEFT + WIDE * cost / 0.5
-
-
-def _y(cost: float) -> float:
-    return TOP + HIGH * (1 - cost / MOST)
+        costs = [(float(cost), labelled - told["saved_per_row"]["value"]) for cost, told in found["by_cost"].items()]
+        lines.append(Line(costs, colour))
+        lines.append(Line([(looks[0], labelled), (looks[-1], labelled)], colour, broken=True))
+    drawn = Chart(
+        told="What a row costs with and without leaving some to a person, by the cost of a look",
+        title="Cost of a row, with 1 for a mistake of either kind",
+        below="cost of a look (broken line: every row is labelled)",
+        x_ticks=looks,
+        y_ticks=(0, 0.1, 0.2, 0.3),
+    )
+    yield from drawn.drawn(lines, COLOURS, HIGH + 6)
 
 
 if __name__ == "__main__":

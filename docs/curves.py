@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from chart import TOP, Chart, Line
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
@@ -35,7 +36,6 @@ MARGINS = (0.01, 0.02)
 RUNS = 400
 WORKERS = int(os.environ.get("WORKERS", os.cpu_count() or 1))
 COLOURS = {28: "#b23c3c", 56: "#c9701a", 91: "#2f6db5"}
-LEFT, TOP, WIDE, HIGH = 64, 40, 560, 260
 
 
 def simulate() -> dict[str, Any]:
@@ -124,41 +124,24 @@ def _share(share: float) -> str:
 
 
 def _picture(data: dict[str, Any]) -> Iterator[str]:
-    yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDE + 24} {TOP + HIGH + 62}" role="img"'
-        ' aria-label="How often a challenger passes the gate, by how much worse it is and by days of the hold-out">'
+    lines = [
+        Line(
+            [(worse, _of(data, days, worse, margin)["passes_at"]["1"]) for worse in WORSE],
+            COLOURS[days],
+            broken=margin != MARGINS[0],
+        )
+        for days in DAYS
+        for margin in MARGINS
+    ]
+    drawn = Chart(
+        told="How often a challenger passes the gate, by how much worse it is and by days of the hold-out",
+        title="Share of challengers that pass, at the first look",
+        below="worse than the champion by, in area under the ROC curve (whole line: margin 0.01, broken: 0.02)",
+        x_ticks=WORSE,
+        y_ticks=(0, 0.25, 0.5, 0.75, 1),
+        y_text=lambda share: f"{100 * share:.0f} %",
     )
-    yield "<style>text{font:12px ui-sans-serif,Helvetica,Arial,sans-serif;fill:#24292f}</style>"
-    yield f'<rect width="{LEFT + WIDE + 24}" height="{TOP + HIGH + 62}" fill="#ffffff"/>'
-    yield f'<text x="{LEFT}" y="22" style="font-weight:600">Share of challengers that pass, at the first look</text>'
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        y = _y(share)
-        yield f'<line x1="{LEFT}" x2="{LEFT + WIDE}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d0d7de"/>'
-        yield f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{100 * share:.0f} %</text>'
-    for worse in WORSE:
-        yield f'<text x="{_x(worse):.1f}" y="{TOP + HIGH + 20}" text-anchor="middle">{worse:g}</text>'
-    yield (
-        f'<text x="{LEFT + WIDE / 2}" y="{TOP + HIGH + 44}" text-anchor="middle">worse than the champion by, in area '
-        "under the ROC curve (whole line: margin 0.01, broken: 0.02)</text>"
-    )
-    for days in DAYS:
-        for margin in MARGINS:
-            places = [f"{_x(w):.1f},{_y(_of(data, days, w, margin)['passes_at']['1']):.1f}" for w in WORSE]
-            broken = "" if margin == MARGINS[0] else ' stroke-dasharray="6 4"'
-            yield (
-                f'<polyline points="{" ".join(places)}" fill="none" stroke="{COLOURS[days]}" stroke-width="2"{broken}/>'
-            )
-        y = TOP + 16 + 18 * DAYS.index(days)
-        yield f'<text x="{LEFT + WIDE - 4}" y="{y}" text-anchor="end" style="fill:{COLOURS[days]}">{days} days</text>'
-    yield "</svg>"
-
-
-def _x(worse: float) -> float:
-    return LEFT + WIDE * (worse - WORSE[0]) / (WORSE[-1] - WORSE[0])
-
-
-def _y(share: float) -> float:
-    return TOP + HIGH * (1 - share)
+    yield from drawn.drawn(lines, {f"{days} days": COLOURS[days] for days in DAYS}, TOP + 16)
 
 
 if __name__ == "__main__":
