@@ -146,8 +146,7 @@ class Gateway:
             return
         self._held = None
         new = {each.cluster: _cluster(each) for one in wanted.upstreams for each in (one, one.explaining)}
-        # Routes that are still in force may name clusters that are to go.
-        self._follow_clusters({**self._named_by_routes(), **new})
+        self._follow_clusters({**self._in_use(), **new})
         self._follow_routes([each for route in wanted.routes for each in _envoy_routes(route)])
         self._follow_clusters(new)
         self._held, self._written = wanted, self._files()
@@ -170,10 +169,15 @@ class Gateway:
     def _files(self) -> tuple[str, str]:
         return _text(self.clusters_file), _text(self.routes_file)
 
-    def _named_by_routes(self) -> dict[str, Any]:
-        named = re.findall(r'"name": *"([^"]+)"', _text(self.routes_file))
-        present = json.loads(_text(self.clusters_file) or "{}").get("resources", [])
-        return {cluster["name"]: cluster for cluster in present if cluster["name"] in named}
+    def _in_use(self) -> dict[str, Any]:
+        """Return the clusters that routes in force may name, though they are to go; all, where nobody can tell.
+
+        A disk may have left anything in both files. Envoy goes on with what it has read before.
+        """
+        present = {cluster["name"]: cluster for cluster in _resources(self.clusters_file) or ()}
+        routes = _resources(self.routes_file)
+        named = re.findall(r'"name": "([^"]+)"', json.dumps(routes))
+        return {name: cluster for name, cluster in present.items() if routes is None or name in named}
 
     def _follow_clusters(self, clusters: Mapping[str, Any]) -> None:
         version = self._write(self.clusters_file, [clusters[name] for name in sorted(clusters)])
@@ -310,6 +314,14 @@ def _envoy_route(match: Mapping[str, str], rewritten: str, weights: Iterable[tup
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except FileNotFoundError:
         return ""
+
+
+def _resources(path: Path) -> list[dict[str, Any]] | None:
+    """Return what was last written to a file that Envoy follows; None where it cannot be read."""
+    try:
+        return [{"name": each["name"], **each} for each in json.loads(_text(path))["resources"]]
+    except (ValueError, TypeError, KeyError):
+        return None

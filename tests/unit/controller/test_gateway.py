@@ -51,7 +51,7 @@ class Envoy:
 
     def _remember(self) -> None:
         routes = self.folder / "routes.json"
-        named = [name for name in HELD if routes.exists() and f'.{name}"' in routes.read_text()]
+        named = [name for name in HELD if routes.exists() and f'.{name}"' in routes.read_text(errors="replace")]
         now = (*(name.rpartition(".")[2] for name in self._clusters()), "->", *named)
         if not self.seen or self.seen[-1] != now:
             self.seen.append(now)
@@ -98,6 +98,25 @@ def test_a_file_that_was_lost_is_written_again(gateway: Gateway, tmp_path: Path)
     (tmp_path / "routes.json").unlink()
     gateway.apply(routed((ONE, 100)))
     assert (tmp_path / "routes.json").exists()
+
+
+@pytest.mark.parametrize("left", [b"", b"\xf5\x00\xff", b"[]", b"{}", b'{"resources": null}', b'{"resources": [1]}'])
+@pytest.mark.parametrize("file", ["clusters.json", "routes.json"])
+def test_a_file_that_a_disk_has_garbled_is_written_again(
+    gateway: Gateway, envoy: Envoy, tmp_path: Path, file: str, left: bytes
+) -> None:
+    """The controller used to end of it again and again."""
+    gateway.apply(routed((ONE, 100), upstreams=(ONE,)))
+    written = (tmp_path / file).read_bytes()
+    (tmp_path / file).write_bytes(left)
+    gateway.apply(routed((ONE, 100), upstreams=(ONE,)))
+    assert (tmp_path / file).read_bytes() == written
+    # Of routes that cannot be read nobody knows what they name: what they may name stays until others are in force.
+    (tmp_path / "routes.json").write_bytes(left)
+    gateway.apply(routed((TWO, 100), upstreams=(TWO,)))
+    assert envoy.seen[-1] == (*SECOND, "->", *SECOND)
+    if file == "routes.json":
+        assert (*HELD, "->") in envoy.seen
 
 
 def test_routes_carry_weights_a_timeout_and_retries_of_connections_only(gateway: Gateway, tmp_path: Path) -> None:
