@@ -203,6 +203,14 @@ def digest(folder: Path) -> str:
     return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def holds(folder: Path, wanted: str) -> bool:
+    """Tell whether a bundle has a digest; one that is damaged or is not there has none."""
+    try:
+        return digest(folder) == wanted
+    except (BundleError, OSError):
+        return False
+
+
 def _files(folder: Path) -> list[Path]:
     found = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
     if odd := [path for path in found if path.is_symlink() or not (path.is_file() or path.is_dir())]:

@@ -59,6 +59,9 @@ class Actuator(Protocol):
     def run(self, endpoint: Name, revisions: Sequence[Revision]) -> None:
         """Keep exactly these revisions' processes alive; those that run already are not touched."""
 
+    def is_whole(self, revision: Revision) -> bool:
+        """Tell whether what a revision is started from is what was fetched for it."""
+
     def revive(self, endpoint: Name, revision: Revision) -> None:
         """Start a process again that was given up."""
 

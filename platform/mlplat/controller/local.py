@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from mlplat import bundle
 from mlplat.bundle import Row
 from mlplat.contracts import prediction_log
 from mlplat.controller import asking
@@ -29,6 +30,8 @@ from mlplat.uptime import age
 from mlplat.watching import local
 
 OWNER = "endpoint/"
+PROGRAM = "endpoint."
+"""How the name of a revision's process begins."""
 WHO = "the controller"
 LAST_PORT = 65535
 LOOK_SECONDS = 1.0
@@ -68,6 +71,10 @@ class LocalActuator:
             return
         programs = [present.get(name) or self._program(endpoint, name, revision) for name, revision in wanted.items()]
         self._apply(endpoint, programs)
+
+    def is_whole(self, revision: Revision) -> bool:
+        """See `Actuator.is_whole`."""
+        return bundle.holds(Path(revision.folder), revision.digest)
 
     def revive(self, endpoint: Name, revision: Revision) -> None:
         """See `Actuator.revive`. It gets the present settings, since the ones it had may be what ended it."""
@@ -207,7 +214,7 @@ def hash_key(state: Path) -> Path:
 
 
 def _program_name(endpoint: Name, revision: Revision) -> str:
-    return f"endpoint.{endpoint.id}.{revision.label}"
+    return f"{PROGRAM}{endpoint.id}.{revision.label}"
 
 
 def _environment(settings: Settings) -> dict[str, str]:

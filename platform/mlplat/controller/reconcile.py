@@ -48,6 +48,8 @@ class _Patience:
     next_try: float = 0.0
     trouble: str = ""
     """What a person is told meanwhile."""
+    told: bool = False
+    """Whether an event says that it was tried."""
 
     def failed(self, now: float) -> None:
         self.next_try = now + min(FIRST_RETRY_SECONDS * 2**self.failures, LAST_RETRY_SECONDS)
@@ -360,10 +362,11 @@ class Reconciler:
             if conditions[revision.number].state == "ready":
                 self._patience.pop(key, None)
             elif (reason := reasons[revision.number]) and self._due(key):
-                # What keeps failing is told once.
-                told = key in self._patience
                 self._failed(key)
-                if self._revive(endpoint, revision, conditions[revision.number], reason) and not told:
+                revived = self._revive(endpoint, revision, conditions[revision.number], reason)
+                # What keeps failing is told once.
+                if revived and not self._patience[key].told:
+                    self._patience[key].told = True
                     return transitions.restarted(status, revision, reason)
         return None
 
@@ -391,14 +394,23 @@ class Reconciler:
     def _revive(self, endpoint: Endpoint, revision: Revision, condition: Condition, reason: str) -> bool:
         log.warning("%s: %s %s and is started again", endpoint.name, revision.label, reason)
         try:
-            if condition.state == "dead":
+            if condition.state != "dead":
+                self._actuator.restart(endpoint.name, revision)
+            elif self._actuator.is_whole(revision) or self._fetched_again(endpoint, revision):
                 self._actuator.revive(endpoint.name, revision)
             else:
-                self._actuator.restart(endpoint.name, revision)
+                return False
         except MlplatError as error:
             log.warning("%s: %s cannot be started: %s", endpoint.name, revision.label, error.message)
             return False
         return True
+
+    def _fetched_again(self, endpoint: Endpoint, revision: Revision) -> bool:
+        """Have a bundle fetched that is damaged here, beside the loop; tell whether it is there."""
+        log.warning("%s: the files of %s are damaged here, and are fetched again", endpoint.name, revision.label)
+        registry, name = self._registry(), endpoint.spec.name
+        key = (name, str(endpoint.spec.generation), f"fetch {revision.label} again")
+        return self._errands.ask(key, lambda: registry.fetch(revision.source, revision.digest)) is not None
 
     def _mirror(self, endpoint: Endpoint) -> bool:
         """Tell the registry who serves. It may be down: nothing waits for it."""

@@ -58,7 +58,7 @@ class Registry(Protocol):
         """Return the gate's report on a version, or None when there is none. Raises `UnreachableError`."""
 
     def fetch(self, source: str, digest: str) -> tuple[Path, str]:
-        """Bring a bundle here, once; return its folder and digest.
+        """Bring a bundle here, once, and again when it was damaged here; return its folder and digest.
 
         An empty `digest` takes what comes. Raises `RefusedError` when the files have another one, `UnreachableError`,
         and `StateError` when they cannot be written, of which nothing then stays.
@@ -138,7 +138,7 @@ class MlflowRegistry:
 
     def fetch(self, source: str, digest: str) -> tuple[Path, str]:
         """See `Registry.fetch`."""
-        if digest and (kept := self._folder(digest)).is_dir():
+        if digest and bundle.holds(kept := self._folder(digest), digest):
             return kept, digest
         with writing(self.models):
             self.models.mkdir(parents=True, exist_ok=True)
@@ -185,6 +185,8 @@ class MlflowRegistry:
     def _keep(self, temporary: Path, digest: str) -> Path:
         folder = self._folder(digest)
         temporary.chmod(0o755)
+        if not bundle.holds(folder, digest):
+            shutil.rmtree(folder, ignore_errors=True)
         try:
             temporary.rename(folder)
         except OSError as error:

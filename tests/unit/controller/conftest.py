@@ -62,6 +62,8 @@ class World:
     """Requests that met a route without a process behind it."""
     down: set[str] = field(default_factory=set)
     dead: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
+    """Digests of bundles that a disk has damaged since they were fetched."""
     hung: set[str] = field(default_factory=set)
     pids: dict[str, int] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
@@ -111,7 +113,11 @@ class World:
         self.hung.discard(revision.label)
         self.pids[revision.label] = self.pids.get(revision.label, revision.number) + 100
 
+    def is_whole(self, revision: Revision) -> bool:
+        return revision.digest not in self.damaged
+
     def revive(self, endpoint: Name, revision: Revision) -> None:
+        assert self.is_whole(revision), "it would end again at once"
         self.revived.append(revision.label)
         self.dead.discard(revision.label)
 
@@ -174,6 +180,10 @@ class World:
         number = source.rpartition("/")[2]
         if digest and digest != self.versions[number].digest:
             raise RefusedError("another digest")
+        if digest in self.damaged:
+            # Whoever asks for what is damaged here asks the registry.
+            self._registry_answers()
+            self.damaged.discard(digest)
         return self.folder / number, self.versions[number].digest or "sha256:computed"
 
     def alias(self, model: Name, alias: str) -> str | None:

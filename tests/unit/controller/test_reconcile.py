@@ -437,6 +437,22 @@ def test_a_champion_that_hangs_is_started_again_and_told_of(serving: Controlled)
     assert serving.world.revived == ["r1"]
 
 
+def test_a_dead_champion_whose_files_are_damaged_is_started_once_they_are_fetched_again(serving: Controlled) -> None:
+    world = serving.world
+    digest = world.versions["1"].digest
+    world.dead.add("r1")
+    world.damaged.add(digest)
+    world.down.add("registry")
+    for _ in range(20):
+        serving.reconciler.run()
+        world.elapse(2)
+    assert (world.revived, world.damaged) == ([], {digest}), "it would end again at once"
+    world.down.clear()
+    serving.passes(lambda _: world.revived == ["r1"])
+    assert world.damaged == set()
+    assert serving.kinds()[-1] == "restarted"
+
+
 @pytest.mark.parametrize("fault", ["hung", "dead"])
 def test_a_champion_is_started_again_in_the_middle_of_a_rollout(serving: Controlled, fault: str) -> None:
     serving.wish(deploy("2"))

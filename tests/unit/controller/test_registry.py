@@ -164,6 +164,25 @@ def test_a_bundle_is_fetched_whole_and_once(registry: MlflowRegistry, mlflow: Ml
     assert registry.fetch(SOURCE, digest) == (folder, digest)
 
 
+@pytest.mark.parametrize("harm", ["changed", "gone", "more", "a link"])
+def test_a_bundle_that_was_damaged_here_is_fetched_again(registry: MlflowRegistry, digest: str, harm: str) -> None:
+    folder, _ = registry.fetch(SOURCE, digest)
+    path = folder / "mlplat.json"
+    match harm:
+        case "changed":
+            path.write_bytes(b"\xf5\0")
+        case "gone":
+            path.unlink()
+        case "more":
+            (folder / "more").write_text("")
+        case _:
+            path.unlink()
+            path.symlink_to("/etc/hostname")
+    assert registry.fetch(SOURCE, digest) == (folder, digest)
+    assert bundle.digest(folder) == digest
+    assert [each.name for each in registry.models.iterdir()] == [folder.name]
+
+
 def test_files_with_another_digest_are_refused_and_not_kept(
     registry: MlflowRegistry, mlflow: Mlflow, digest: str, tmp_path: Path
 ) -> None:

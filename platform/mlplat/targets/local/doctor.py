@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mlplat import environment, services
 from mlplat.contracts import Connection
 from mlplat.controller import webhook
+from mlplat.controller.local import DEAD, PROGRAM
 from mlplat.errors import StateError
 from mlplat.files import data_dir, state_dir
 from mlplat.locking import held
@@ -89,6 +90,7 @@ def _platform(spec: PlatformSpec, stack: str) -> Iterator[Finding]:
     yield from (finding for finding in _ports(asleep, state) if not finding.ok)
     for service in services.of(spec):
         yield _service(service, processes.get(service.name))
+    yield from _revisions(processes)
     yield from _connection(spec, stack)
     yield from _alerts(spec)
 
@@ -191,6 +193,15 @@ def _service(service: Service, process: Process | None) -> Finding:
         )
         return Finding(what, False, said, mend)
     return Finding(what, True, f"pid {process.pid}, ready")
+
+
+def _revisions(processes: Mapping[str, Process]) -> Iterator[Finding]:
+    """Name the model servers that do not run; those that do are not shown, as there may be many."""
+    for name, process in sorted(processes.items()):
+        if name.startswith(PROGRAM) and process.state in DEAD:
+            said = f"{process.state.lower()}: {process.detail}"
+            mend = f"the controller starts it again, ever more rarely; `mlplat logs {name}` says why it ended"
+            yield Finding(f"model server {name.removeprefix(PROGRAM)}", False, said, mend)
 
 
 def _connection(spec: PlatformSpec, stack: str) -> Iterator[Finding]:
