@@ -65,7 +65,7 @@ class Command(PulumiCommand):
                 if self.ended():
                     process.send_signal(signal.SIGINT)
                 said, wrong = _follow(process.stdout, on_output), _follow(process.stderr, on_error)
-                code = process.wait()
+                code = _ended(process)
                 result = CommandResult(stdout=said(), stderr=wrong(), code=code)
                 self._running = None
         if code != 0:
@@ -97,6 +97,16 @@ class Command(PulumiCommand):
             return
         running.send_signal(signal.SIGINT)
         self.say(AGAIN if self._times > 1 else ONCE)
+
+
+def _ended(process: subprocess.Popen[str]) -> int:
+    """Wait for the end of a process; return its code.
+
+    A signal that another thread takes, or that comes just before the wait, does not wake this one: it looks up for it.
+    """
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=60)
 
 
 def _only_looking(args: list[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from mlplat.engine.command import AGAIN, ONCE, Command
 
 ENGINE = """#!/bin/sh
 trap 'count=$((count+1)); echo signal $count; [ $count = {ends} ] && exit 1' INT
-count=0
+count=0 left=2400
 echo ready
-while :; do sleep 0.05; done
+while [ $((left-=1)) -gt 0 ]; do sleep 0.05; done
 """
+"""It ends well after two minutes to which no signal came, so that one that is lost does not stop the tests."""
 
 
 def engine(folder: Path, script: str) -> Binary:
@@ -57,6 +59,20 @@ def test_a_signal_reaches_the_engine_once_and_nothing_more_is_begun(tmp_path: Pa
     with pytest.raises(CommandError):
         command.run(["stack"], str(tmp_path), {}, heard.append)
     assert heard == ["ready", "signal 1"]
+
+
+def test_a_signal_that_another_thread_takes_reaches_the_engine_too(tmp_path: Path) -> None:
+    """It did not wake the main thread, which waited for the engine's end, as one that came just before the wait."""
+    said: list[str] = []
+    command = Command(engine(tmp_path, ENGINE.format(ends=1)), said.append)
+
+    def hear(line: str) -> None:
+        if line == "ready":
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    with pytest.raises(CommandError):
+        command.run(["up"], str(tmp_path), {}, hear)
+    assert said == [ONCE]
 
 
 def test_a_second_signal_is_passed_on_and_told(tmp_path: Path) -> None:
