@@ -40,9 +40,10 @@ def execute(
             stderr=subprocess.STDOUT,
             process_group=0,
         )
-    run = run.started_as(child.pid)
     with _passing_on(run, child), run.log.open("rb") as output:
         try:
+            # Only now: whoever ends this process for what its record says finds it passing that on.
+            run.started_as(child.pid)
             while child.poll() is None:
                 _read(output, line)
                 time.sleep(POLL)

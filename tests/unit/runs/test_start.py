@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from commands import is_gone, until
 from mlplat.contracts import Connection
 from mlplat.errors import UnreachableError, UsageError
 from mlplat.runs import process, start
@@ -33,14 +33,6 @@ def carry_out(project: Path, connection: Connection, request: Request) -> tuple[
 
 def names(told: list[str]) -> list[str]:
     return [line.split()[0] for line in told]
-
-
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0.02)
-    return value
 
 
 def test_a_run_hands_its_parameters_over_and_reports_its_steps(
@@ -99,6 +91,8 @@ def waiting(tiny: Path, act: Callable[[Run], Any]) -> threading.Thread:
 
     def wait() -> None:
         until((tiny / "waiting").exists)
+        # From when its process is on record, signals are passed on; before, they would end the tests.
+        until(lambda: Runs(tiny).all()[0].record.pid)
         act(Runs(tiny).all()[0])
 
     (tiny / "wait").touch()
@@ -121,8 +115,26 @@ def test_an_interrupt_is_passed_on_and_the_run_is_cancelled_with_all_its_tasks(
     run, _ = carry_out(tiny, connection, Request("train"))
     thread.join()
     assert run.record.status == "cancelled"
-    with pytest.raises(ProcessLookupError):
-        os.killpg(groups[0], 0)
+    until(lambda: is_gone(groups[0]))
+
+
+def test_a_signal_is_passed_on_as_soon_as_the_process_is_on_record(
+    tiny: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended the one that watches, and the run went on."""
+    started_as = Run.started_as
+
+    def ended_at_once(run: Run, pid: int) -> Run:
+        found = started_as(run, pid)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr(Run, "started_as", ended_at_once)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        assert carry_out(tiny, connection, Request("train"))[0].record.status == "cancelled"
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_run_is_cancelled_from_elsewhere(tiny: Path, connection: Connection) -> None:
