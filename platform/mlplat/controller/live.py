@@ -20,8 +20,9 @@ class Live(Generic[S]):
     def __init__(self, path: Path, read: Callable[[Path], S]) -> None:
         self.path = path
         self._read = read
-        self.now = read(path)
+        # Looked at first: a file that changes while it is read is then read again.
         self._stamp = self._look()
+        self.now = read(path)
 
     def refresh(self) -> None:
         """Read the file again if it has changed."""
