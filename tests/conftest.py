@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from commands import DATA
+from commands import DATA, free_ports
 
 # What a module or a session sets up is made before any test's own folders: not among those of whoever runs this.
 os.environ.setdefault("MLPLAT_DATA_DIR", str(DATA))
 pytest_plugins = ["conformancefixtures"]
+# A busy computer is no failure, and the same examples everywhere are one less reason for a check to differ. It is set
+# here since a test takes the profile that is there when its module is read: one of a folder came too late for others.
+settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FOLDERS = {
     "e2e": ("e2e", "conformance"),
@@ -61,8 +66,6 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReques
 
 @pytest.fixture
 def free_port() -> int:
-    """Return a loopback port that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nothing listens on, and that no other process of tests is given."""
+    (port,) = free_ports(1)
+    return port

@@ -28,7 +28,8 @@ from typing import Any
 import psutil
 import pytest
 
-from commands import ROOT, Mlplat, free_ports, until
+from commands import ROOT, Mlplat, has_ended, until
+from mlplat.supervision import locked
 
 pytestmark = pytest.mark.e2e
 SERVICES = {"tracking", "gateway", "controller"}
@@ -154,7 +155,7 @@ def publish(mlplat: Mlplat) -> None:
 def kill(pid: int) -> None:
     process = psutil.Process(pid)
     process.kill()
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, what=f"the end of {pid}")
+    until(lambda: has_ended(process), what=f"the end of {pid}")
 
 
 def test_what_is_killed_comes_back_with_all_it_held(own: Mlplat) -> None:
@@ -179,14 +180,16 @@ def test_what_is_killed_comes_back_with_all_it_held(own: Mlplat) -> None:
 
 def test_what_hangs_is_restarted_by_its_health_check(own: Mlplat) -> None:
     before = rows(own)
-    for name in SERVICES:
-        os.kill(before[name]["pid"], signal.SIGSTOP)
-    assert wrong(own)["service controller"]["mend"].startswith("wait: the watchdog")
+    # Whoever holds this lock keeps the watchdog waiting: a slow doctor must not come after it.
+    with locked(state(own), "the test"):
+        for name in SERVICES:
+            os.kill(before[name]["pid"], signal.SIGSTOP)
+        assert wrong(own)["service controller"]["mend"].startswith("wait: the watchdog")
     until(lambda: is_ready(own), 2 * BACK_SECONDS, "every service is ready again")
     after = rows(own)
     assert all(after[name]["restarts"] > before[name]["restarts"] for name in SERVICES)
     assert after[REVISION]["pid"] == before[REVISION]["pid"]
-    assert "did not answer 3 times in a row: it is restarted" in own.run("logs", "watchdog").out
+    assert re.search(r"did not answer \d+ times in a row: it is restarted", own.run("logs", "watchdog").out)
     assert answers(own)
     assert after["watchdog"]["memory_bytes"] < 30 * 2**20
 
@@ -302,11 +305,10 @@ def chosen(own: Mlplat) -> Iterator[Mlplat]:
 
 def test_ports_left_to_us_never_collide_and_stay(own: Mlplat, chosen: Mlplat) -> None:
     fixed = json.loads((own.folder / "stacks" / "Pulumi.local.yaml").read_text())["config"]["mlplat:platform"]
-    with socket.socket() as taken:
+    with contextlib.ExitStack() as taken:
         # The default is held by a stranger, whichever program that may be here.
         with contextlib.suppress(OSError):
-            taken.bind(("127.0.0.1", 5000))
-            taken.listen()
+            taken.enter_context(socket.create_server(("127.0.0.1", 5000)))
         preview = chosen.run("up", "-s", "other", "--preview").err
         chosen.run("up", "-s", "other")
         outputs = chosen.run("outputs", "-s", "other", "--json").json()["endpoints"]
@@ -318,9 +320,7 @@ def test_ports_left_to_us_never_collide_and_stay(own: Mlplat, chosen: Mlplat) ->
     assert "nothing to do" in chosen.run("up", "-s", "other").err
     chosen.run("down", "-s", "other")
     assert chosen.run("outputs", "-s", "other", "--json").json()["endpoints"] == outputs
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port["gateway"]))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", port["gateway"])):
         assert f"gateway.port is {port['gateway']}" not in chosen.run("up", "-s", "other", "--preview").err
 
 
@@ -411,6 +411,29 @@ def test_the_doctor_finds_it_and_the_mend_mends_it(
     assert wrong(own) == {}
 
 
+@pytest.mark.parametrize("file", ["routes.json", "clusters.json"])
+def test_what_the_gateway_follows_is_written_again_while_it_serves(own: Mlplat, file: str) -> None:
+    path = state(own) / "gateway" / "xds" / file
+    good = path.read_bytes()
+    with traffic(own) as failed:
+        garbled(path)
+        until(lambda: path.read_bytes() == good, BACK_SECONDS, "the controller writes it again")
+    assert failed == []
+    assert wrong(own) == {}
+
+
+def test_a_model_that_a_disk_has_garbled_is_fetched_again(own: Mlplat) -> None:
+    good = {path: path.read_bytes() for path in (state(own) / "models").rglob("*") if path.is_file()}
+    assert good
+    for path in good:
+        garbled(path)
+    assert answers(own), "a model server has read its files"
+    kill(own.pids()[REVISION])
+    until(lambda: answers(own), 2 * BACK_SECONDS, "the endpoint answers again")
+    assert {path: path.read_bytes() for path in good} == good
+    until(lambda: wrong(own) == {}, BACK_SECONDS, "all is well")
+
+
 def test_a_garbled_database_is_named_and_never_replaced(own: Mlplat) -> None:
     kept, path = models(own), state(own) / "tracking" / "mlflow.db"
     own.run("down")
@@ -479,6 +502,7 @@ def test_a_full_or_read_only_disk_is_said_and_leaves_nothing_half_written(small:
     document = json.loads(written)
     document["config"]["mlplat:platform"]["gateway"]["threads"] = 2
     stack.write_text(json.dumps(document))
+    fill(disk)  # what a service has let go of meanwhile as well
     refused = small.run("up", "--yes", code=1)
     assert "No space left on device" in refused.err
     assert "free some space" in refused.err
@@ -511,6 +535,10 @@ MOMENTS = [
 ]
 
 
+WAY_IN = str(ROOT / "platform" / "mlplat" / "__main__.py")
+"""Until it has imported `signal` itself, Python's own handler is in force."""
+
+
 def interrupt(mlplat: Mlplat, verb: str, number: signal.Signals, line: str, later: float) -> tuple[int, str]:
     """Start a command, send it a signal so many seconds after a line of its own; return its exit code, what it said."""
     begun = mlplat.start(verb)
@@ -527,8 +555,8 @@ def interrupt(mlplat: Mlplat, verb: str, number: signal.Signals, line: str, late
     begun.send_signal(number)
     out, rest = begun.communicate(timeout=240)
     said = told + rest
-    # Python itself shows what of its own start was interrupted; of ours there is nothing to see.
-    assert str(ROOT / "platform") not in said, said
+    # Python itself shows what of its own start was interrupted; of ours there is nothing to see but the way in.
+    assert [line for line in said.splitlines() if str(ROOT / "platform") in line and WAY_IN not in line] == [], said
     assert "Traceback" not in out
     # A command that has not said a word has done nothing either.
     unbegun = "Traceback" in said or (begun.returncode == -number and not said)
@@ -581,7 +609,7 @@ def former(tmp_path: Path) -> Iterator[Mlplat]:
         path.write_text(text)
     with contextlib.closing(sqlite3.connect(state(made) / "endpoints.db")) as database, database:
         database.execute("UPDATE endpoints SET status = replace(status, '@ROOT@', ?)", (str(tmp_path),))
-    made.stack(clock="2013-07-01T00:00:00Z", serving={"first_port": free_ports(1)[0]})
+    made.stack(clock="2013-07-01T00:00:00Z")
     yield made
     made.run("down", code=None)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from commands import Mlplat, until
+from commands import Mlplat, is_gone, until
 
 from .test_journey import Project, _settings, shop
 
@@ -105,6 +105,8 @@ def test_a_tracking_server_killed_while_a_run_writes_to_it_loses_nothing(project
             os.kill(pid, signal.SIGKILL)
         out, said = child.communicate(timeout=480)
     assert child.returncode == 0, said
+    # The last kill may have come when the run needed the server no more: it starts still.
+    until(lambda: project.run("model", "list", "--json", code=None).code == 0, what="the server is back")
     told = json.loads(out)
     assert told["status"] == "registered"
     assert len(_versions(project)) == len(known) + 1
@@ -120,5 +122,4 @@ def test_a_run_whose_watcher_is_killed_is_listed_and_cancelled(project: Project)
     assert (listed[0]["id"], listed[0]["status"]) == (int(folder.name), "running")
     project.run("run", "cancel", folder.name)
     assert project.run("run", "list", "--json").json()[0]["status"] == "cancelled"
-    with pytest.raises(ProcessLookupError):
-        os.killpg(_leader(folder), 0)
+    until(lambda: is_gone(_leader(folder)), what="the end of all its processes")

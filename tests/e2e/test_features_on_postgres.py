@@ -22,6 +22,7 @@ import pytest
 
 import onlineerasing
 import postgres
+from commands import PATIENCE, free_ports
 from featurestores import CUT, STORES, TEAMS, Kept, administrator
 from mlplat import environment
 from mlplat.files import data_dir
@@ -149,7 +150,7 @@ def feast(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         registry, server = features(kept.spec), online(kept.spec)
         schema = next(job for job in registry.setup if job.name == "schema")
         subprocess.run(given(schema.argv, registry, folder), env=variables, check=True, timeout=SECONDS)
-        ports = free(), free()
+        ports = free_ports(2)
         begun = [
             ends.enter_context(running(service, port, folder, {**variables, **kept.variables}))
             for service, port in zip((registry, server), ports, strict=True)
@@ -205,13 +206,7 @@ def running(service: Service, port: int, folder: Path, variables: Mapping[str, s
             yield process
         finally:
             process.terminate()
-            process.wait(timeout=30)
-
-
-def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+            process.wait(timeout=PATIENCE * 30)
 
 
 def is_open(port: int) -> bool:

@@ -25,7 +25,7 @@ import pandas as pd
 import pytest
 
 import onlineerasing
-from commands import free_ports
+from commands import PATIENCE, free_ports
 from mlplat import clock, codebase, environment
 from mlplat.bundle import CONTRACT_FILE, Column, Contract, LookUp, digest
 from mlplat.contracts import FEATURES, Connection, Foundation
@@ -52,7 +52,7 @@ from mlplat.targets.local.folders import service_data
 from mlplat.targets.local.resolve import resolve
 
 pytestmark = pytest.mark.e2e
-SECONDS = 120
+SECONDS = PATIENCE * 120
 TIMES = [pd.Timestamp(text, tz="UTC") for text in ("2013-06-13 10:00", "2013-06-13 15:00", "2013-06-13 20:00")]
 """Of a day of storms, at a full hour, when many flights are asked for."""
 
@@ -95,7 +95,7 @@ def standing(service: Service, made: PlatformSpec, state: Path, port: int) -> It
             yield url
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE * 30)
 
 
 def until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import urllib.request
@@ -51,11 +52,20 @@ def test_logs_are_printed(platform: Mlplat) -> None:
 
 
 def test_nothing_listens_beyond_loopback(platform: Mlplat) -> None:
-    for pid in platform.pids().values():
+    heard = {name: _listening(pid) for name, pid in platform.pids().items()}
+    assert {name for name, addresses in heard.items() if addresses} >= SERVICES
+    assert set().union(*heard.values()) <= {"127.0.0.1", "::1"}
+
+
+def _listening(pid: int) -> set[str]:
+    """Return the addresses that a process and its children listen on; none of what has ended meanwhile."""
+    found: set[str] = set()
+    with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         for each in [process, *process.children(recursive=True)]:
-            listening = [c.laddr.ip for c in each.net_connections() if c.status == psutil.CONN_LISTEN]
-            assert set(listening) <= {"127.0.0.1", "::1"}
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found |= {c.laddr.ip for c in each.net_connections() if c.status == psutil.CONN_LISTEN}
+    return found
 
 
 def test_a_changed_setting_restarts_only_what_it_concerns(own: Mlplat) -> None:
@@ -78,9 +88,7 @@ def test_a_taken_port_is_refused_with_its_holder(own: Mlplat) -> None:
     port = json.loads((own.folder / "stacks" / "Pulumi.local.yaml").read_text())["config"]["mlplat:platform"][
         "gateway"
     ]["port"]
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", port)):
         refused = own.run("up", code=1, timeout=900)
     assert f"port {port}, which `gateway` needs, is held by" in refused.err
     assert "`gateway.port`" in refused.err

@@ -33,11 +33,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
+from commands import PATIENCE
 from mlplat.bundle import CONTRACT_FILE, Column, Contract, Example, digest
 from mlplat.serving.model import Model, load
 
 pytestmark = pytest.mark.e2e
-DEADLINE = 60.0
+DEADLINE = PATIENCE * 60.0
 COLUMNS = (
     Column(name="carrier", type="string", nullable=True),
     Column(name="destination", type="string"),
@@ -309,7 +310,7 @@ def test_what_the_description_allows_is_answered(served: Served) -> None:
     @given(rows=st.lists(row(served.model), min_size=1, max_size=5))
     def ask(rows: list[dict[str, Any]]) -> None:
         scores = direct(served, rows)
-        answer = httpx.post(f"{served.url}/predict", content=json.dumps({"rows": rows}))
+        answer = httpx.post(f"{served.url}/predict", content=json.dumps({"rows": rows}), timeout=60)
         assert answer.status_code == 200, answer.text
         found = [one["probability"] for one in answer.json()["predictions"]]
         assert np.allclose(found, scores, rtol=1e-9, atol=1e-12)
@@ -323,7 +324,7 @@ def test_what_the_description_allows_is_answered(served: Served) -> None:
             for column in served.model.contract.columns
         ]
         path = f"{served.url}/v2/models/{served.model.contract.model}/infer"
-        outputs = httpx.post(path, content=json.dumps({"inputs": inputs})).json()["outputs"]
+        outputs = httpx.post(path, content=json.dumps({"inputs": inputs}), timeout=60).json()["outputs"]
         assert outputs[1]["data"] == found
 
     ask()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import postgres
+from commands import PATIENCE, free_ports
 from mlplat import environment
 from mlplat.jobs import development
 from mlplat.services import Ref, Service
@@ -21,7 +21,7 @@ from mlplat.services.cluster.tracking import tracking
 from mlplat.spec.platform import PlatformSpec
 
 pytestmark = pytest.mark.e2e
-SECONDS = 180
+SECONDS = PATIENCE * 180
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,7 @@ def test_two_migrations_at_once_do_no_harm(service: Service, variables: dict[str
 def test_it_is_ready_on_a_migrated_database_and_answers_to_its_names_alone(
     service: Service, variables: dict[str, str], tmp_path: Path
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    (port,) = free_ports(1)
     given = {name: value for name, value in service.env.items() if isinstance(value, str)}
     env = {**given, **variables, "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(tmp_path)}
     env["MLFLOW_SERVER_ALLOWED_HOSTS"] = "tracking,localhost:*"
@@ -72,7 +70,7 @@ def test_it_is_ready_on_a_migrated_database_and_answers_to_its_names_alone(
             }
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=PATIENCE * 30)
 
 
 def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:

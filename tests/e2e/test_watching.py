@@ -48,7 +48,9 @@ def test_the_addresses_answer_with_the_metrics_that_rules_read(folder: Path) -> 
 
 
 def test_a_second_up_writes_none_of_them(platform: Mlplat, folder: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    # The controller's own follows revisions, and one that had baked may drain at any time.
+    files = {path for path in folder.rglob("*") if path.is_file()} - {folder / local.SERVERS}
+    before = {path: path.stat().st_mtime_ns for path in files}
     assert {folder / name for name in (local.RULES, local.CONFIG, local.PLATFORM)} <= set(before)
     platform.run("up")
     assert {path: path.stat().st_mtime_ns for path in before} == before

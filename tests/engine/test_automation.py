@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import until
+from commands import has_ended, until
 from slow import STACK, Slow, engines
 
 pytestmark = pytest.mark.engine
@@ -153,7 +153,7 @@ def test_a_killed_engine_leaves_a_lock_that_can_be_undone_and_nothing_is_made_tw
     standing.go.touch()
     # What the engine began ends, and so does whoever it had begun it.
     assert providers
-    until(lambda: not any(each.is_running() for each in providers))
+    until(lambda: all(map(has_ended, providers)))
     killed = standing.run("up", code=1)
     assert "was killed" in killed.err
     assert "mlplat state unlock" in killed.err

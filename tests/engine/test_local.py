@@ -10,7 +10,7 @@ import socket
 import psutil
 import pytest
 
-from commands import until
+from commands import has_ended, until
 from engine import Pulumi
 from platforms import mlplat, supervisord, write_stack
 
@@ -65,7 +65,7 @@ def test_what_died_shows_up_and_is_mended_without_duplicates(standing: Pulumi) -
     before = running(standing)
     daemon = supervisord(before["gateway"])
     daemon.kill()
-    until(lambda: not daemon.is_running() or daemon.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: has_ended(daemon))
     shown = standing.run("preview", "-s", "local").out
     assert "gateway: does not run" in shown
     assert "3 to update" in shown

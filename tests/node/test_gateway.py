@@ -161,7 +161,7 @@ def ask(cluster: Cluster, count: int, path: str = "predict") -> Counter[str]:
     told: Counter[str] = Counter()
     for _ in range(count):
         try:
-            with urllib.request.urlopen(f"{address(cluster)}/endpoints/{LATE}/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"{address(cluster)}/endpoints/{LATE}/{path}", timeout=30) as answer:
                 told[answer.read().decode()] += 1
         except OSError:
             told["error"] += 1

@@ -13,7 +13,7 @@ NAME = "at-once"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makemodule() -> None:
-    """Take the shrinking out of whatever profile the conftest of a test's folder has chosen."""
+    """Take the shrinking out of whatever profile the tests' conftest has chosen."""
     now = settings.get_current_profile_name()
     if now != NAME:
         settings.register_profile(NAME, settings.get_profile(now), phases=(Phase.explicit, Phase.generate))

@@ -5,6 +5,7 @@ A test that runs a program for what it refuses, or twice to compare, captures fo
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import hashlib
@@ -30,7 +31,8 @@ def _sums() -> str:
     sums = hashlib.sha256(sys.version.encode())
     for source in SOURCES:
         for path in sorted((ROOT / source).rglob("*")) or [ROOT / source]:
-            if path.is_file() and path.suffix != ".pyc":
+            # Bytecode is no source, and other workers write theirs there under names that are gone a moment later.
+            if path.is_file() and "__pycache__" not in path.parts:
                 sums.update(f"{path}\n".encode() + path.read_bytes())
     return sums.hexdigest()[:24]
 
@@ -62,7 +64,8 @@ def _folder() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)
     for former in FOLDER.iterdir():
-        # Tests of a moment ago may still read theirs.
-        if former.stat().st_mtime < time.time() - OLD_SECONDS:
-            shutil.rmtree(former, ignore_errors=True)
+        # Tests of a moment ago may still read theirs; what is gone already, another worker has removed.
+        with contextlib.suppress(FileNotFoundError):
+            if former.stat().st_mtime < time.time() - OLD_SECONDS:
+                shutil.rmtree(former, ignore_errors=True)
     return folder

@@ -16,11 +16,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / ".cache" / "mlplat"
 TRACEBACK = "Traceback (most recent call last)"
+T = TypeVar("T")
 PATIENCE = 4
 """By how much longer than on a quiet computer something may take: levels run side by side, on two cores."""
 
@@ -131,7 +134,9 @@ PORTS = 200
 """Ports that a process of tests takes from; it gives them out in turn, and one that is in use is left out."""
 ROOM = 20
 """What is left behind the ports of one caller, for model servers, and behind the last of all."""
-PROCESSES = 50
+FIRST, PROCESSES = 11_000, 95
+"""They begin above what kubelet and kube-proxy take, and end below Kubernetes' ports of nodes. A computer of many cores
+has a process of tests on each."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -160,14 +165,33 @@ def _own_ports() -> tuple[int, Iterator[int], int]:
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return 20000 + PORTS * place, itertools.count(), lock
+            return FIRST + PORTS * place, itertools.count(), lock
         os.close(lock)
     raise AssertionError(f"{PROCESSES} processes of tests are running")
 
 
-def until(condition: Callable[[], object], seconds: float = 60, what: str = "the condition") -> None:
-    """Wait for a condition, failing after so many seconds of a quiet computer."""
+def has_ended(process: psutil.Process) -> bool:
+    """Tell whether a process is no more; one that its parent has not asked for yet is none either."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        # It went between the two questions.
+        return True
+
+
+def until(condition: Callable[[], T], seconds: float = 60, what: str = "the condition") -> T:
+    """Wait for a condition, failing after so many seconds of a quiet computer; return what it came to."""
     deadline = time.monotonic() + PATIENCE * seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, f"{what} did not come true within {PATIENCE * seconds} s"
         time.sleep(0.1)
+    return found
+
+
+def is_gone(group: int) -> bool:
+    """Tell whether no process of a group is left; those that were killed are there until somebody has taken note."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False

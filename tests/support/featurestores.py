@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 
 import awsparts
 import postgres
+from commands import free_ports
 from mlplat.services import Ref
 from mlplat.services.cluster.features import online
 from mlplat.spec.platform import PlatformSpec, parse_platform
@@ -73,8 +74,9 @@ def on_postgres(database: postgres.Postgres, url: str) -> Iterator[Kept]:
 @contextmanager
 def on_dynamodb(_database: postgres.Postgres | None = None, _url: str = "") -> Iterator[Kept]:
     """Keep values in tables of DynamoDB; moto remembers them while its server is away."""
-    servers = [_dynamodb()]
-    host, port = servers[0].get_host_and_port()
+    # Not one that outgoing connections take: nobody may get it while the server is away.
+    host, (port,) = "127.0.0.1", free_ports(1)
+    servers = [_dynamodb(host, port)]
     keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
     client = boto3.client(
         "dynamodb",
@@ -96,7 +98,7 @@ def on_dynamodb(_database: postgres.Postgres | None = None, _url: str = "") -> I
         try:
             yield
         finally:
-            servers.append(_dynamodb(port))
+            servers.append(_dynamodb(host, port))
 
     spec = awsparts.platform(TEAMS)
     known = {Ref("region"): awsparts.REGION, Ref("account:tables"): PREFIX}
@@ -112,8 +114,8 @@ def on_dynamodb(_database: postgres.Postgres | None = None, _url: str = "") -> I
             each.stop()
 
 
-def _dynamodb(port: int = 0) -> ThreadedMotoServer:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+def _dynamodb(host: str, port: int) -> ThreadedMotoServer:
+    server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
     server.start()
     return server
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from commands import until
 from mlplat import bundle
 from mlplat.bundle import Column, Contract, Example
 from mlplat.cluster import Cluster
@@ -49,10 +49,7 @@ BUCKET = "artifacts"
 def define(api: Cluster) -> None:
     """Put the definition of endpoints on an API server, unless it is there."""
     api.apply(crd.definition())
-    until = time.monotonic() + 20
-    while not api.knows(names.API_VERSION, crd.KIND):
-        assert time.monotonic() < until, "the definition was not taken up"
-        time.sleep(0.05)
+    until(lambda: api.knows(names.API_VERSION, crd.KIND), 20, "the definition is taken up")
 
 
 class Killed(BaseException):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from commands import PATIENCE, free_ports
 
 SUPERUSER = "rdsadmin"
 MASTER = "mlplat"
@@ -80,14 +81,14 @@ def running(programs: Path, host: str = "127.0.0.1") -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="mlplat-postgres-"))
     try:
         _initialise(programs, folder)
-        with socket.socket() as probe:
-            probe.bind((host, 0))
-            port = int(probe.getsockname()[1])
+        (port,) = free_ports(1)
         with (folder / "data" / "pg_hba.conf").open("a") as rules:
             rules.write(f"hostssl all all {host}/24 scram-sha-256\n")
         told = {**SETTINGS, "listen_addresses": host}
         settings = [part for name, value in told.items() for part in ("-c", f"{name}={value}")]
-        pg_ctl: list[str | Path] = [programs / "pg_ctl", "-D", folder / "data", "-w", "-t", "60", "-l", folder / "log"]
+        patience = str(60 * PATIENCE)
+        pg_ctl: list[str | Path] = [programs / "pg_ctl", "-D", folder / "data", "-w", "-t", patience]
+        pg_ctl += ["-l", folder / "log"]
         _as_server(*pg_ctl, "-o", " ".join(f"'{each}'" for each in [*settings, "-p", str(port)]), "start")
         try:
             yield Postgres(folder, port)
@@ -130,7 +131,7 @@ def _as_server(*argv: str | Path, text: str | None = None) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=120 * PATIENCE,
         check=False,
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
     )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -24,22 +23,14 @@ def kubeconfig(folder: Path, port: int) -> Path:
     return path
 
 
-@pytest.fixture
-def closed() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def test_a_context_that_is_not_there_is_named(tmp_path: Path, closed: int) -> None:
+def test_a_context_that_is_not_there_is_named(tmp_path: Path, free_port: int) -> None:
     with pytest.raises(UsageError, match="context `there` cannot be used"):
-        Cluster.of_context("there", kubeconfig(tmp_path, closed))
+        Cluster.of_context("there", kubeconfig(tmp_path, free_port))
 
 
-def test_a_cluster_that_does_not_answer_is_unreachable(tmp_path: Path, closed: int) -> None:
+def test_a_cluster_that_does_not_answer_is_unreachable(tmp_path: Path, free_port: int) -> None:
     with (
-        Cluster.of_context("here", kubeconfig(tmp_path, closed)) as cluster,
+        Cluster.of_context("here", kubeconfig(tmp_path, free_port)) as cluster,
         pytest.raises(UnreachableError, match="the cluster of context `here` does not answer"),
     ):
         cluster.list("v1", "Pod")
@@ -62,7 +53,7 @@ def test_outside_of_a_pod_nothing_says_where_the_cluster_is(monkeypatch: pytest.
     ],
 )
 def test_an_answer_says_whether_to_try_again(
-    tmp_path: Path, closed: int, status: int, message: str, kind: type[Exception]
+    tmp_path: Path, free_port: int, status: int, message: str, kind: type[Exception]
 ) -> None:
     class Said:
         reason = "reason"
@@ -71,7 +62,7 @@ def test_an_answer_says_whether_to_try_again(
         def __init__(self, status: int) -> None:
             self.status = status
 
-    with Cluster.of_context("here", kubeconfig(tmp_path, closed)) as cluster:
+    with Cluster.of_context("here", kubeconfig(tmp_path, free_port)) as cluster:
         found = cluster._refusal(Said(status), "GET", "/api/v1/pods")
     assert type(found) is kind
     assert message in str(found)

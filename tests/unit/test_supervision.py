@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from commands import until
 from mlplat import supervision
 from mlplat.errors import NotReadyError, StateError
 from mlplat.supervision import Orphan, Program, Supervisor, locked
@@ -23,13 +23,6 @@ PYTHON = Path(sys.executable)
 def program(state: Path, name: str, *code: str, env: dict[str, str] | None = None) -> Program:
     body = code[0] if code else "import time; time.sleep(600)"
     return Program(name, (sys.executable, "-c", body), env or {}, str(state), str(state / "logs" / f"{name}.log"))
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -74,7 +67,7 @@ def test_values_arrive_unchanged(supervisor: Supervisor) -> None:
     supervisor.write("platform", [shown])
     supervisor.start(PYTHON)
     log = Path(shown.log)
-    until(lambda: log.is_file() and "PERCENT" in log.read_text())
+    until(lambda: log.is_file() and log.read_text().endswith("}\n"))
     seen = eval(log.read_text())  # noqa: S307 - a dict that our own child printed
     assert {name: seen[name] for name in env} == env
 

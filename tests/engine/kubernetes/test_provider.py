@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import until
 from kubeapi import CONTEXT, Api
 from kubeengine import STACK, Repository
 
@@ -79,7 +80,13 @@ def test_the_end_leaves_nothing(tiny: Repository) -> None:
     assert ended.index("settings") < ended.index("place")
     with tiny.cluster as cluster:
         assert cluster.get("v1", "Namespace", "tiny") is None
-        assert not cluster.knows(THINGS, "Thing")
+    # The API server goes on telling of a kind for a moment.
+    until(lambda: not _knows(tiny), what="the end of the kind")
+
+
+def _knows(tiny: Repository) -> bool:
+    with tiny.cluster as cluster:
+        return cluster.knows(THINGS, "Thing")
 
 
 def test_a_chart_is_refused_with_what_to_do(tmp_path: Path) -> None:

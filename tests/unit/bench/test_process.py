@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import commands
 from bench.process import Command, free_ports, memory, running
 from mlplat.errors import NotReadyError
 
@@ -19,7 +20,7 @@ http.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bi
 
 
 def command(source: str, folder: Path) -> Command:
-    (port,) = free_ports(1)
+    (port,) = commands.free_ports(1)
     return Command([sys.executable, "-c", source, str(port)], f"http://127.0.0.1:{port}/", folder)
 
 

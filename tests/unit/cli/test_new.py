@@ -146,24 +146,25 @@ INTERRUPT = "\x03"
 def on_a_terminal(argv: list[str], typed: list[tuple[str, str]]) -> tuple[str, int]:
     """Run the command line on a terminal, typing each answer when its prompt is there; return what it shows.
 
-    An interrupt that arrives just before Python begins to read is noticed only at the next one, so it is repeated.
+    An interrupt that arrives just before Python begins to read is noticed only at the next one, so it is repeated; but
+    not soon: one that was noticed may wait for the processor, and another one would end it half-way through its end.
     """
     command = [sys.executable, "-c", SPAWN, sys.executable, "-m", "mlplat", *argv]
-    shown, seen, last, deadline = b"", 0, "", time.monotonic() + 60
+    shown, seen, last, told, deadline = b"", 0, "", 0.0, time.monotonic() + 240
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as child:
         assert child.stdin
         assert child.stdout
         while time.monotonic() < deadline:
             if not select.select([child.stdout], [], [], 0.2)[0]:
-                # Once it was noticed, another one would end it half-way through its end.
-                if last == INTERRUPT and b"interrupted" not in shown:
+                if last == INTERRUPT and b"interrupted" not in shown and time.monotonic() > told + 10:
+                    told = time.monotonic()
                     child.stdin.write(INTERRUPT.encode())
                 continue
             if not (piece := os.read(child.stdout.fileno(), 4096)):
                 break
             shown += piece
             if typed and typed[0][0].encode() in shown[seen:]:
-                seen, last = len(shown), typed.pop(0)[1]
+                seen, last, told = len(shown), typed.pop(0)[1], time.monotonic()
                 child.stdin.write(last.encode())
         else:
             child.kill()

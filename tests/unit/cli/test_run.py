@@ -9,15 +9,15 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from commands import is_gone, until
 from mlplat.contracts import Connection
 
+DEADLINE = 240
 # The project's environment takes minutes to install; this one holds the same packages.
 HERE = """
 import sys
@@ -116,23 +116,13 @@ def test_runs_are_listed_and_shown(tiny: Path, connection: Connection) -> None:
 def test_ctrl_c_ends_the_run_and_leaves_with_130(tiny: Path, connection: Connection) -> None:
     (tiny / "wait").touch()
     with subprocess.Popen(command("run train"), stderr=subprocess.PIPE, text=True) as child:
-        deadline = time.monotonic() + 60
-        while not (tiny / "waiting").exists():
-            assert time.monotonic() < deadline
-            assert child.poll() is None
-            time.sleep(0.02)
+        until(lambda: (tiny / "waiting").exists() or child.poll() is not None)
+        assert child.poll() is None
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate(timeout=DEADLINE)
     assert child.returncode == 130, err
     assert err.splitlines()[-1] == "error: interrupted"
     assert json.loads((tiny / ".mlplat/runs/1/run.json").read_text())["status"] == "cancelled"
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def status_of_first() -> str:
@@ -144,7 +134,7 @@ def test_a_killed_run_says_so_and_is_resumed(tiny: Path, connection: Connection)
     with subprocess.Popen(command("run train"), stderr=subprocess.PIPE, text=True) as child:
         until((tiny / "waiting").exists)
         os.kill(json.loads((tiny / ".mlplat/runs/1/run.json").read_text())["pid"], signal.SIGKILL)
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate(timeout=DEADLINE)
     assert child.returncode == 1
     assert "error: train failed: its process was killed (SIGKILL)" in err
     assert "`mlplat run resume 1` goes on behind the steps that are finished" in err
@@ -173,8 +163,7 @@ def test_a_run_whose_watcher_was_killed_is_listed_and_cancelled(
         code, _, err = mlplat("run cancel 1")
         assert (code, err) == (0, "run 1 is cancelled\n")
         assert status_of_first() == "cancelled"
-        with pytest.raises(ProcessLookupError):
-            os.killpg(leader, 0)
+        until(lambda: is_gone(leader))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(leader, signal.SIGKILL)

@@ -6,8 +6,7 @@ import json
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import httpx
 import pytest
 
 import mlplat
+from commands import until
 from mlplat import bundle
 from mlplat.controller.document import Revision
 from mlplat.controller.gateway import Gateway, Plan, Upstream
@@ -26,14 +26,6 @@ from mlplat.supervision import Supervisor
 from mlplat.watching import local as watched
 
 LATE = Name("flights", "late")
-DEADLINE = 60.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture

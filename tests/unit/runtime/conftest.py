@@ -8,17 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mlplat.spec.project import ProjectSpec, override
 
 MakeSpec = Callable[..., ProjectSpec]
-
-# A busy computer is no failure, and the same examples everywhere are one less reason for a check to differ.
-settings.register_profile("runtime", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("runtime")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -59,7 +59,9 @@ def attempt(settings, fold):
 
 
 spec = ProjectSpec.model_validate_json(sys.argv[1])
-test.search.run(spec, test.BOOSTED, Path(sys.argv[2]), attempt, folds=test.FOLDS, tell=print)
+# Each line at once: what is left in a buffer goes with the process.
+tell = lambda trial: print(trial, flush=True)
+test.search.run(spec, test.BOOSTED, Path(sys.argv[2]), attempt, folds=test.FOLDS, tell=tell)
 """
 
 

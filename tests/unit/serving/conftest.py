@@ -7,6 +7,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,22 @@ class Listening:
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """Let the server stand still: it meets all at once what is sent meanwhile."""
+        stands, goes_on = threading.Event(), threading.Event()
+
+        def stand() -> None:
+            stands.set()
+            goes_on.wait(20)
+
+        self._loop.call_soon_threadsafe(stand)
+        assert stands.wait(20)
+        try:
+            yield
+        finally:
+            goes_on.set()
 
     def stop(self) -> None:
         """Begin to end."""

@@ -128,7 +128,7 @@ def serving(
     if url is not None:
         counted = LookUpMetrics(metrics, [each.group for each in CONTRACT.lookups])
         clock = Clock(START - datetime.now(UTC))
-        features = Features(url, CONTRACT, counted, clock=clock, timeout=timeout)
+        features = Features(url, CONTRACT, counted, clock=clock, timeout=timeout, wait_seconds=30)
     explaining = Explaining(budget_ms=1000) if folder else None
     contract = CONTRACT.model_copy(update={"explaining": explaining})
     model = Model(folder or Path(), "sha256:0", contract, Schema(CONTRACT.columns), Sum())
@@ -375,7 +375,12 @@ def test_many_keys_are_several_requests() -> None:
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("status", "answer"), ("garbage", "answer"), ("hang up", "away")])
-def test_a_server_that_fails_makes_requests_fail_and_none_guess(fault: str, reason: str) -> None:
+def test_a_server_that_fails_makes_requests_fail_and_none_guess(
+    fault: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long this test takes: one that is away is not asked again meanwhile.
+    monkeypatch.setattr("mlplat.serving.features.AWAY_SECONDS", 3600.0)
+
     async def ask() -> None:
         async with store().listening() as features:
             with serving(features.url) as server:

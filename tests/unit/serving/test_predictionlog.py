@@ -21,7 +21,7 @@ from mlplat.serving.model import Model, load
 from mlplat.serving.predictionlog import Limits, PredictionLog
 
 ORIGIN = {"endpoint": "flights/late", "revision": "r1", "model": "flights/late", "version": "3", "digest": "sha256:0"}
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Scene:
@@ -68,7 +68,7 @@ def test_a_part_holds_every_row_typed(scene: Callable[..., Scene]) -> None:
     columns, scores = made.rows()
     made.log.add(b"q-1", columns, scores)
     made.log.add(b"q-2", columns, scores)
-    made.log.close()
+    made.log.close(DEADLINE)
     (part,) = made.parts()
     table = pq.read_table(part)
     assert table.num_rows == 2 * len(scores)
@@ -100,7 +100,7 @@ def test_a_part_holds_every_row_typed(scene: Callable[..., Scene]) -> None:
 def test_rows_carry_the_platforms_time(scene: Callable[..., Scene]) -> None:
     made = scene(clock=Clock(datetime(2013, 7, 1, tzinfo=UTC) - datetime.now(UTC)))
     made.log.add(b"q", *made.rows())
-    made.log.close()
+    made.log.close(DEADLINE)
     then = pq.read_table(made.parts()[0]).column("time")[0].as_py()
     assert timedelta(0) <= then - datetime(2013, 7, 1, tzinfo=UTC) < timedelta(hours=1)
 
@@ -110,14 +110,14 @@ def test_a_part_is_written_when_it_is_full(scene: Callable[..., Scene]) -> None:
     for _ in range(2):
         made.log.add(b"q", *made.rows())
     made.wait(lambda: made.written == 40)
-    made.log.close()
+    made.log.close(DEADLINE)
 
 
 def test_a_part_is_written_when_it_is_old(scene: Callable[..., Scene]) -> None:
     made = scene(seconds=0.05)
     made.log.add(b"q", *made.rows())
     made.wait(lambda: made.written == 20)
-    made.log.close()
+    made.log.close(DEADLINE)
 
 
 def test_what_does_not_fit_is_dropped_and_counted(scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_dropped_and_counted(scene: Callable[..., Scene], m
         made.log.add(b"q", *made.rows())
     assert made.dropped == 40
     blocked.set()
-    made.log.close()
+    made.log.close(DEADLINE)
     assert made.written == 80
 
 
@@ -157,7 +157,7 @@ def test_a_part_that_cannot_be_written_is_counted_and_the_next_is_tried(
     made.wait(lambda: made.dropped == 20)
     monkeypatch.setattr(made.log._parts, "write", write)
     made.log.add(b"q", *made.rows())
-    made.log.close()
+    made.log.close(DEADLINE)
     assert made.written == 20
     assert "20 rows lost" in capsys.readouterr().err
 
@@ -171,7 +171,7 @@ def test_the_oldest_parts_go_first(scene: Callable[..., Scene]) -> None:
         seen += [part for part in made.parts() if part not in seen]
     made.log._parts._keep_bytes = 2 * max(part.stat().st_size for part in seen) + 100
     made.log.add(b"q", *made.rows())
-    made.log.close()
+    made.log.close(DEADLINE)
     left = made.parts()
     assert len(left) == 2
     assert seen[-1] in left
@@ -188,13 +188,13 @@ def test_no_part_is_half_there(scene: Callable[..., Scene], monkeypatch: pytest.
     monkeypatch.setattr(pq, "write_table", torn)
     made.log.add(b"q", *made.rows())
     made.wait(lambda: made.dropped == 20)
-    made.log.close()
+    made.log.close(DEADLINE)
     assert list(made.folder.iterdir()) == []
 
 
 def test_a_closed_log_drops(scene: Callable[..., Scene]) -> None:
     made = scene()
-    made.log.close()
+    made.log.close(DEADLINE)
     made.log.add(b"q", *made.rows())
     assert made.dropped == 20
 
@@ -203,7 +203,7 @@ def test_two_servers_may_write_into_one_folder(scene: Callable[..., Scene]) -> N
     first, second = scene(), scene()
     for made in (first, second):
         made.log.add(b"q", *made.rows())
-        made.log.close()
+        made.log.close(DEADLINE)
     assert len(first.parts()) == 2
 
 
@@ -224,7 +224,7 @@ def test_regression_keeps_values(regression_bundle: Path, tmp_path: Path) -> Non
     made = Scene(tmp_path / "log", load(regression_bundle), Limits(10**6, 3600, 10**9), Clock())
     columns, scores = made.rows()
     made.log.add(b"q", columns, scores)
-    made.log.close()
+    made.log.close(DEADLINE)
     assert np.array_equal(pq.read_table(made.parts()[0]).column("value").to_numpy(), scores)
 
 
@@ -238,6 +238,6 @@ def test_rows_that_had_no_room_are_lost_only_where_nobody_has_taken_them_yet(
     for count in (1, 2, 3):
         made.log.add(b"q", columns, scores)
         made.wait(lambda wanted=count: made.written == wanted * len(scores))  # type: ignore[misc]
-    made.log.close()
+    made.log.close(DEADLINE)
     assert len(made.parts()) == 1
     assert made.dropped == (2 * len(scores) if is_shipped else 0)

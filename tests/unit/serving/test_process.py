@@ -67,7 +67,7 @@ def examples(bundle: Path) -> list[dict[str, Any]]:
 def test_a_server_answers_logs_and_ends(pipeline_bundle: Path, tmp_path: Path, start: Start) -> None:
     process = start(pipeline_bundle, "--log-dir", str(tmp_path / "log"), "--log-seconds", "3600")
     url = address(process)
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url, timeout=DEADLINE) as client:
         assert client.get("/v2/health/ready").json() == {"ready": True}
         answer = client.post("/predict", json={"rows": examples(pipeline_bundle)}, headers={"x-request-id": "q-1"})
         assert len(answer.json()["predictions"]) == 20
@@ -95,7 +95,7 @@ def test_a_request_that_runs_is_answered_before_the_end(pipeline_bundle: Path, s
 
 def _wait_for_request(url: str) -> None:
     end = time.monotonic() + DEADLINE
-    while "mlplat_buffered_bytes 0.0" in httpx.get(f"{url}/metrics").text:
+    while "mlplat_buffered_bytes 0.0" in httpx.get(f"{url}/metrics", timeout=DEADLINE).text:
         assert time.monotonic() < end, "the server did not take the request"
 
 

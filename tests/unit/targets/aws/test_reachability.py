@@ -120,10 +120,10 @@ def test_the_cluster_is_known_by_the_name_that_the_program_gives_it() -> None:
     assert site.name(limit=reachability.CLUSTER_LIMIT) == cluster.cluster_name(site)
 
 
-def test_a_cluster_that_is_there_is_tried() -> None:
+def test_a_cluster_that_is_there_is_tried(free_port: int) -> None:
     site = Site.of(awsasked.spec(), "prod", "0123456789abcdef")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        endpoint = f"https://127.0.0.1:{server.getsockname()[1]}"
+    endpoint = f"https://127.0.0.1:{free_port}"
+    with socket.create_server(("127.0.0.1", free_port)):
         told: awsasked.Answer = ("describe_cluster", {"cluster": {"endpoint": endpoint}})
         session: Any = awsasked.Session({"eks": [told, told]})
         (answers,) = reachability.api(session, site, awsasked.spec())

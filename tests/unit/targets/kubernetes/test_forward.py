@@ -19,6 +19,8 @@ from mlplat.targets.kubernetes.forward import Backend, Forward, Stream, Target
 
 TRACKING = Target("mlplat", "tracking", 5000)
 POD = Backend("mlplat", "tracking-1", 5000)
+WAIT = 120
+"""Seconds after which something stands still: its threads get the processor last where tests run side by side."""
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def echo() -> Iterator[int]:
         thread.start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(WAIT)
         assert not thread.is_alive()
 
 
@@ -142,7 +144,7 @@ def test_much_data_both_ways_at_once_does_not_stop_it(echo: int) -> None:
             data = client.recv(65_536)
             assert set(data) == {ord("A")}
             got += len(data)
-        writer.join(10)
+        writer.join(WAIT)
         assert not writer.is_alive()
 
 
@@ -154,16 +156,16 @@ def test_a_pod_that_cannot_be_reached_ends_that_connection_and_is_said() -> None
 
     with (
         forwarding(lambda: POD, connect, told.put) as made,
-        socket.create_connection(("127.0.0.1", made.port), timeout=10) as client,
+        socket.create_connection(("127.0.0.1", made.port), timeout=WAIT) as client,
     ):
         assert client.recv(16) == b""
-    assert told.get(timeout=10) == "no port can be forwarded\nhint: ask for the right"
+    assert told.get(timeout=WAIT) == "no port can be forwarded\nhint: ask for the right"
 
 
 def test_only_loopback_listens_and_nothing_after_the_end(echo: int) -> None:
     with forwarding(lambda: POD, lambda _: Stream(socket.create_connection(("127.0.0.1", echo))), print) as made:
         assert made._listener.getsockname()[0] == "127.0.0.1"
-        client = socket.create_connection(("127.0.0.1", made.port), timeout=10)
+        client = socket.create_connection(("127.0.0.1", made.port), timeout=WAIT)
         client.sendall(b"x")
         assert client.recv(1) == b"X"
     with client:
@@ -182,7 +184,7 @@ def test_a_stream_of_the_api_server_carries_a_connection(tmp_path: Path) -> None
         portforwarding.server(tmp_path, bytes.upper) as kubeconfig,
         Cluster.of_context("tests", kubeconfig) as cluster,
         forwarding(lambda: POD, forward.Tunnel(cluster).open, print) as made,
-        socket.create_connection(("127.0.0.1", made.port), timeout=10) as client,
+        socket.create_connection(("127.0.0.1", made.port), timeout=WAIT) as client,
     ):
         for text in (b"one", b"two" * 100):
             client.sendall(text)
@@ -195,10 +197,10 @@ def test_a_port_that_nothing_listens_on_ends_the_connection_and_is_said(tmp_path
         portforwarding.server(tmp_path, bytes.upper, fault="connection refused") as kubeconfig,
         Cluster.of_context("tests", kubeconfig) as cluster,
         forwarding(lambda: POD, forward.Tunnel(cluster).open, told.put) as made,
-        socket.create_connection(("127.0.0.1", made.port), timeout=10) as client,
+        socket.create_connection(("127.0.0.1", made.port), timeout=WAIT) as client,
     ):
         assert client.recv(1024) == b""
-        assert told.get(timeout=10) == "connection refused"
+        assert told.get(timeout=WAIT) == "connection refused"
 
 
 def test_a_stream_that_is_refused_is_told_with_the_right_that_it_takes(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from commands import free_ports
 from mlplat.errors import StateError
 from mlplat.files import state_dir
 from mlplat.services import Http, Service
-from mlplat.spec.platform import FeatureServerSpec, PlatformSpec, TrackingSpec
+from mlplat.spec.platform import ControllerSpec, FeatureServerSpec, GatewaySpec, PlatformSpec, TrackingSpec
 from mlplat.targets.local.folders import PLAN_FILE
 from mlplat.targets.local.foundation import provision, record
 from mlplat.targets.local.ports import PortTakenError, assigned, holder, is_free, refuse_taken
@@ -34,7 +35,20 @@ def test_a_taken_port_is_refused_with_its_holder_and_its_key(free_port: int) -> 
     assert is_free(free_port)
 
 
-AUTO = PlatformSpec(ports="auto")
+@pytest.fixture
+def auto() -> PlatformSpec:
+    """Return a platform whose ports are chosen, from numbers on that no other process of tests takes.
+
+    From the usual ones on, a platform that another test starts meanwhile would be met.
+    """
+    first = free_ports(20)[::4]
+    return PlatformSpec(
+        ports="auto",
+        tracking=TrackingSpec.model_construct(set(), port=first[0]),
+        gateway=GatewaySpec.model_construct(set(), port=first[1], admin_port=first[2]),
+        controller=ControllerSpec.model_construct(set(), port=first[3]),
+        features=FeatureServerSpec.model_construct(set(), port=first[4]),
+    )
 
 
 def keep(spec: PlatformSpec, stack: str) -> PlatformSpec:
@@ -50,65 +64,65 @@ def test_a_written_port_is_never_changed() -> None:
     assert assigned(PlatformSpec(), "local") == PlatformSpec()
 
 
-def test_a_chosen_spec_is_chosen_once(free_port: int) -> None:
-    made = assigned(AUTO, "local")
+def test_a_chosen_spec_is_chosen_once(auto: PlatformSpec) -> None:
+    made = assigned(auto, "local")
     assert assigned(made, "local") == made
     assert assigned(PlatformSpec.model_validate_json(made.model_dump_json()), "local") == made
 
 
-def test_looking_records_nothing_and_a_recorded_choice_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    with listening(assigned(AUTO, "local").tracking.port):
-        first = keep(AUTO, "local")
+def test_looking_records_nothing_and_a_recorded_choice_stays(auto: PlatformSpec) -> None:
+    with listening(assigned(auto, "local").tracking.port):
+        first = keep(auto, "local")
     assert not (state_dir() / "mlplat" / "other").exists()
     # The number before it is free again; nobody wants the address to move for that.
-    assert assigned(AUTO, "local") == first
+    assert assigned(auto, "local") == first
 
 
-def test_two_platforms_never_get_the_same_port() -> None:
-    first = keep(AUTO, "one").port_keys()
-    second = keep(AUTO, "two").port_keys()
+def test_two_platforms_never_get_the_same_port(auto: PlatformSpec) -> None:
+    first = keep(auto, "one").port_keys()
+    second = keep(auto, "two").port_keys()
     assert not set(first.values()) & set(second.values())
     assert abs(first["serving.first_port"] - second["serving.first_port"]) >= 100
-    assert keep(AUTO, "one").port_keys() == first
+    assert keep(auto, "one").port_keys() == first
 
 
-def test_a_recorded_port_that_a_stranger_took_is_given_up() -> None:
-    first = keep(AUTO, "local")
+def test_a_recorded_port_that_a_stranger_took_is_given_up(auto: PlatformSpec) -> None:
+    first = keep(auto, "local")
     with listening(first.gateway.port):
-        second = assigned(AUTO, "local")
+        second = assigned(auto, "local")
     assert second.gateway.port != first.gateway.port
     assert second.tracking.port == first.tracking.port
 
 
-def test_of_two_that_choose_at_once_the_second_is_refused() -> None:
-    one, two = assigned(AUTO, "one"), assigned(AUTO, "two")
+def test_of_two_that_choose_at_once_the_second_is_refused(auto: PlatformSpec) -> None:
+    one, two = assigned(auto, "one"), assigned(auto, "two")
     assert one.port_keys() == two.port_keys()
     record(one, "one", provision(one, "one"))
     with pytest.raises(PortTakenError, match="was taken by another platform"):
         record(two, "two", provision(two, "two"))
-    keep(AUTO, "two")
+    keep(auto, "two")
 
 
-def test_a_platform_that_gets_a_feature_server_keeps_its_other_ports() -> None:
-    before = keep(AUTO, "local").port_keys()
+def test_a_platform_that_gets_a_feature_server_keeps_its_other_ports(auto: PlatformSpec) -> None:
+    before = keep(auto, "local").port_keys()
     assert "features.port" not in before
-    more = AUTO.model_copy(update={"features": FeatureServerSpec(enabled=True)})
+    more = auto.model_copy(update={"features": auto.features.model_copy(update={"enabled": True})})
     after = keep(more, "local").port_keys()
     assert before.items() <= after.items()
     # Another one that has it as well gets another port, and one that has none takes none away.
     assert keep(more, "two").port_keys()["features.port"] != after["features.port"]
-    keep(AUTO, "three")
+    keep(auto, "three")
 
 
-def test_ports_that_an_older_version_recorded_stay() -> None:
-    first = keep(AUTO, "local")
+def test_ports_that_an_older_version_recorded_stay(auto: PlatformSpec) -> None:
+    first = keep(auto, "local")
     path = state_dir() / "mlplat" / "local" / PLAN_FILE
     written = json.loads(path.read_bytes())
     del written["spec"]["features"]
     path.write_text(json.dumps(written))
-    assert assigned(AUTO, "local") == first
+    assert assigned(auto, "local") == first
     # And are known to the others.
-    assert not set(assigned(AUTO, "two").port_keys().values()) & set(first.port_keys().values())
+    assert not set(assigned(auto, "two").port_keys().values()) & set(first.port_keys().values())
 
 
 @contextlib.contextmanager
