@@ -11,12 +11,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from mlplat.archive import extract
 from mlplat.bundle import CONTRACT_FILE, NULL_TEXT, Column, Contract, Example, Row, Value
 from mlplat.errors import RefusedError, UsageError
+from mlplat.runtime.evenly import evenly
 
 if TYPE_CHECKING:
     from mlplat.serving.model import Model
@@ -183,8 +183,7 @@ def examples(rows: pd.DataFrame, contract: Contract) -> list[Row]:
 
 def background(learned: pd.DataFrame, contract: Contract) -> bytes:
     """Return some of the rows that a model learned from (n × columns), evenly over their order, as a bundle's file."""
-    places = np.linspace(0, len(learned) - 1, min(BACKGROUND, len(learned))).astype(int)
-    some = learned[[column.name for column in contract.columns]].iloc[places]
+    some = learned[[column.name for column in contract.columns]].iloc[evenly(len(learned), BACKGROUND)]
     return json.dumps([plain(row) for row in some.to_dict(orient="records")]).encode() + b"\n"
 
 

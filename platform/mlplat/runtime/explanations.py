@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mlplat.errors import UsageError
 from mlplat.runtime import metrics
+from mlplat.runtime.evenly import evenly
 from mlplat.runtime.metrics import MIN_BLOCKS, MIN_CLASS, Floats, Integers, Resamples
 from mlplat.serving.columns import Columns
 from mlplat.serving.model import Model
@@ -56,9 +57,7 @@ class Rows:
 
     def evenly(self, count: int) -> Rows:
         """Return at most `count` of them, evenly over their order."""
-        if count >= len(self.labels):
-            return self
-        return self.where(np.linspace(0, len(self.labels) - 1, count).astype(np.intp))
+        return self.where(evenly(len(self.labels), count))
 
     def where(self, chosen: NDArray[Any]) -> Rows:
         """Return those at positions or under a mask."""
@@ -172,7 +171,7 @@ def _shares(model: Model, rows: Rows, parts: dict[str, tuple[str, ...]]) -> Iter
             }
         )
 
-    ordinary = coded[np.linspace(0, len(coded) - 1, min(BACKGROUND, len(coded))).astype(np.intp)]
+    ordinary = coded[evenly(len(coded), BACKGROUND)]
     explainer = shap.explainers.Permutation(score, shap.maskers.Independent(ordinary, len(ordinary)), seed=SEED)
     values = explainer(coded, max_evals=2 * len(names) + 1, silent=True).values
     for name, part in parts.items():

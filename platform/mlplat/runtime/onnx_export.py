@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mlplat.bundle import UNKNOWN_TEXT, Column, Contract
 from mlplat.errors import MlplatError
 from mlplat.runtime import bundles, onnx_graph
+from mlplat.runtime.evenly import evenly
 from mlplat.serving.columns import Columns, Schema
 from mlplat.serving.engines import brief
 from mlplat.serving.model import Model
@@ -125,9 +126,7 @@ def compare(model: Model, estimator: Any, rows: pd.DataFrame, *, frame: bool) ->
 
 def spread(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     """Return at most `most` rows, spread evenly over all."""
-    if len(rows) <= most:
-        return rows
-    return rows.iloc[np.linspace(0, len(rows) - 1, most).astype(int)]
+    return rows.iloc[evenly(len(rows), most)]
 
 
 def trial(schema: Schema, real: Columns) -> Columns:

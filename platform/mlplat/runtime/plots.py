@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlplat.runtime.evenly import evenly
 from mlplat.runtime.metrics import Floats
 from mlplat.runtime.reliability import Bin
 
@@ -91,7 +92,7 @@ def _picture(name: str, draw: Draw, height: float = HEIGHT) -> str:
 
 def _thinned(*curves: Floats) -> list[Floats]:
     count = len(curves[0])
-    kept = np.unique(np.linspace(0, count - 1, min(count, POINTS)).astype(np.intp))
+    kept = evenly(count, POINTS)
     return [curve[kept] for curve in curves]
 
 

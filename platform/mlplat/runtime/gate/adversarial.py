@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlplat.runtime.evenly import evenly
+
 ROWS = 2_000
 """Rows of each side: enough for a difference that matters, and a fraction of a second."""
 
@@ -19,7 +21,7 @@ def told_apart(learned: pd.DataFrame, judged: pd.DataFrame) -> dict[str, Any]:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import cross_val_score
 
-    parts = [rows.iloc[np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).astype(int)] for rows in (learned, judged)]
+    parts = [rows.iloc[evenly(len(rows), ROWS)] for rows in (learned, judged)]
     rows = _numbers(pd.concat(parts, ignore_index=True))
     side = np.repeat([0, 1], [len(part) for part in parts])
     model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, random_state=0, early_stopping=False)

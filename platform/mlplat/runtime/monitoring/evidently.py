@@ -14,13 +14,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlplat import environment
 from mlplat.errors import MlplatError, UsageError
+from mlplat.runtime.evenly import evenly
 
 ENVIRONMENT = "drift"
 MOST_ROWS = 5000
@@ -74,6 +74,6 @@ def _run(python: Path, folder: Path, names: list[str]) -> None:
 
 
 def _write(rows: pd.DataFrame, file: Path) -> None:
-    chosen = rows.iloc[np.linspace(0, len(rows) - 1, min(MOST_ROWS, len(rows))).astype(np.intp)]
+    chosen = rows.iloc[evenly(len(rows), MOST_ROWS)]
     # What pandas writes of itself beside the columns is not read by an older one.
     pq.write_table(pa.Table.from_pandas(chosen, preserve_index=False).replace_schema_metadata(), file)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mlplat.bundle import Column
 from mlplat.errors import StateError
+from mlplat.runtime.evenly import evenly
 from mlplat.runtime.monitoring import cells, thresholds
 from mlplat.runtime.monitoring.cells import Cells, Integers
 from mlplat.runtime.monitoring.windows import Calendar
@@ -207,7 +208,7 @@ def keep(spec: ProjectSpec, prepared: Prepared, bundle: Path, folder: Path) -> N
 
     model, made = load(bundle), prepared.split
     learned = np.sort(np.concatenate([made.train, made.calibration]))
-    later = made.calibration[np.linspace(0, len(made.calibration) - 1, min(SCORED, len(made.calibration))).astype(int)]
+    later = made.calibration[evenly(len(made.calibration), SCORED)]
     make(
         prepared.features.iloc[learned],
         model.contract.columns,

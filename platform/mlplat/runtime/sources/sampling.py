@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mlplat.runtime import table
+from mlplat.runtime.evenly import evenly
 from mlplat.runtime.sources.files import Unit
 from mlplat.spec.project import DataSpec
 
@@ -23,11 +23,6 @@ BATCH = 100_000
 """Rows of a CSV file that are held at a time."""
 MEMORY = "256MB"
 """What DuckDB may hold before it uses the disk."""
-
-
-def chosen(total: int, count: int) -> Any:
-    """Return `count` positions, evenly over `total` rows in their order."""
-    return np.linspace(0, total - 1, min(count, total)).astype(int)
 
 
 def take(units: Sequence[Unit], data: DataSpec, count: int) -> pd.DataFrame:
@@ -41,7 +36,7 @@ def take(units: Sequence[Unit], data: DataSpec, count: int) -> pd.DataFrame:
         database.execute("SET TimeZone = ?", [data.timezone])
         _views(database, units, Path(folder), data)
         total = database.execute("SELECT count(*) FROM numbered").fetchall()[0][0]
-        wanted = pa.table({"place": chosen(total, count)})
+        wanted = pa.table({"place": evenly(total, count)})
         database.register("wanted", wanted)
         query = (
             "SELECT rows.* EXCLUDE (file_row_number, file_number) FROM rows"

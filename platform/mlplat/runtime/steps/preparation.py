@@ -16,6 +16,7 @@ from mlplat.bundle import Column
 from mlplat.clock import Clock
 from mlplat.errors import RefusedError
 from mlplat.runtime import availability, explanations, folds, online, reviewed, split, table
+from mlplat.runtime.evenly import evenly
 from mlplat.runtime.folds import Fold
 from mlplat.runtime.hashing import hash_rows
 from mlplat.runtime.record import Record, recording
@@ -208,5 +209,4 @@ def _sampled(rows: pd.DataFrame, count: int | None, time: str | None) -> pd.Data
     if count is None or count >= len(rows):
         return rows.reset_index(drop=True)
     ordered = rows.sort_values(time, kind="stable") if time else rows
-    chosen = np.linspace(0, len(rows) - 1, count).astype(int)
-    return ordered.iloc[chosen].reset_index(drop=True)
+    return ordered.iloc[evenly(len(rows), count)].reset_index(drop=True)

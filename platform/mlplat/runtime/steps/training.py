@@ -15,6 +15,7 @@ from mlplat.bundle import Contract, Explaining
 from mlplat.errors import RefusedError
 from mlplat.runtime import abstention, bundles, calibration, fitting, online, onnx_export, preprocessing, trials
 from mlplat.runtime.calibration import Line
+from mlplat.runtime.evenly import evenly
 from mlplat.runtime.fitting import Fitted, Make, Rows
 from mlplat.runtime.learning import Learning
 from mlplat.runtime.onnx_export import Choice
@@ -68,7 +69,9 @@ def train(spec: ProjectSpec, prepared: Prepared, make: Make, tried: Sequence[Tri
         **online.look_ups(spec, prepared.features, prepared.keys),
     )
     with tempfile.TemporaryDirectory(prefix="mlplat-train-") as folder:
-        later, learned = rows.features.iloc[made.calibration], prepared.features.iloc[made.train]
+        later = rows.features.iloc[made.calibration]
+        # Not all that was learned from: a copy of it, for a few rows.
+        learned = prepared.features.iloc[made.train[evenly(len(made.train), bundles.BACKGROUND)]]
         written = bundles.write(Path(folder, "skops"), estimator, contract, later, learned)
         real = prepared.features.iloc[_compared(made)]
         model, served = onnx_export.choose(spec.serving.format, written, estimator, real, Path(folder, "onnx"))
