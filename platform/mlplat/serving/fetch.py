@@ -66,9 +66,9 @@ def fetch(options: Options, objects: Any) -> Path:
 
     Raises `RefusedError` when there is none, or another one, `UnreachableError` when the object store does not answer.
     """
+    if bundle.holds(options.folder, options.digest):
+        return options.folder
     if options.folder.is_dir():
-        if bundle.digest(options.folder) == options.digest:
-            return options.folder
         shutil.rmtree(options.folder)
     options.folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=options.folder.parent) as temporary:

@@ -59,13 +59,11 @@ class Bundles:
                 self._bucket.put(where, file)
 
     def local(self, team: str, digest: str) -> Path:
-        """Return the folder with a bundle's files, fetched from the bucket where it is not here any more.
+        """Return the folder with a bundle's files, fetched from the bucket where they are not, or not whole, here.
 
         Raises `RefusedError`, `UnreachableError`.
         """
         folder = self.folder / digest.removeprefix("sha256:")
-        if folder.is_dir():
-            return folder
         return fetch.fetch(fetch.Options(self.bucket, key(team, digest), digest, folder), self._objects)
 
     def prune(self, teams: Iterable[str], digests: Collection[str]) -> None:

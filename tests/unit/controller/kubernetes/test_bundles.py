@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -59,12 +60,20 @@ def test_an_archive_of_something_else_is_refused_and_nothing_of_it_stays(
     assert not list(tmp_path.glob(".fetching-*"))
 
 
-def test_a_damaged_folder_is_fetched_again(archives: Bundles, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", ["cut", "a link", "empty"])
+def test_a_damaged_folder_is_fetched_again(archives: Bundles, folder: Path, tmp_path: Path, harm: str) -> None:
     digest = bundle.digest(folder)
     archives.publish("team-a", folder, digest)
     wanted = options(tmp_path / "pod", digest, key("team-a", digest))
-    (fetch.fetch(wanted, archives._objects) / "mlplat.json").write_text("cut")
+    for found in (fetch.fetch(wanted, archives._objects), archives.local("team-a", digest)):
+        shutil.rmtree(found)
+        found.mkdir()
+        if harm == "cut":
+            (found / "mlplat.json").write_text("cut")
+        elif harm == "a link":
+            (found / "mlplat.json").symlink_to("/etc/hostname")
     assert bundle.digest(fetch.fetch(wanted, archives._objects)) == digest
+    assert bundle.digest(archives.local("team-a", digest)) == digest
 
 
 @pytest.mark.parametrize(
