@@ -6,8 +6,10 @@ among the newest. The record is written first: rows without one would belong to 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -49,6 +51,10 @@ class Snapshot:
         return self.hash.removeprefix("sha256:")
 
 
+class DamagedRecordError(MlplatError):
+    """A snapshot's record cannot be read."""
+
+
 class Snapshots:
     """The snapshots of one place."""
 
@@ -56,9 +62,11 @@ class Snapshots:
         self.place = place
 
     def all(self) -> list[Snapshot]:
-        """Return every snapshot, the one that was used last first. Raises `MlplatError` for a record that is none."""
-        records = [name for name in self.place.names(FOLDER) if name.endswith("/snapshot.json")]
-        return sorted(map(self._read, records), key=lambda each: (each.used, each.hash), reverse=True)
+        """Return every snapshot, the one that was used last first.
+
+        Raises `DamagedRecordError`, and `MlplatError` for what a newer mlplat wrote.
+        """
+        return _latest_first(map(self._read, self._records()))
 
     def find(self, wanted: str) -> Snapshot:
         """Return a snapshot by its hash or the beginning of it. Raises `UsageError` unless there is exactly one."""
@@ -105,11 +113,12 @@ class Snapshots:
     def keep(self, snapshot: Snapshot, packed: bytes, limit: int) -> Snapshot:
         """Put a snapshot there, once, and let the rows of the oldest beyond `limit` go; return it as it stands.
 
-        Its own rows stay also where the limit is 0: they are what the run's steps read, until `release`.
+        Its own rows stay also where the limit is 0: they are what the run's steps read, until `release`. A record that
+        was damaged is written anew.
         """
         if self.place.has(_record(snapshot)):
-            known = self._read(_record(snapshot))
-            snapshot = replace(known, used=snapshot.used)
+            with contextlib.suppress(DamagedRecordError):
+                snapshot = replace(self._read(_record(snapshot)), used=snapshot.used)
         self.write(snapshot)
         if not self.has_rows(snapshot):
             self.place.write(rows_of(snapshot), packed)
@@ -126,8 +135,11 @@ class Snapshots:
         self.place.write(_record(snapshot), (json.dumps(asdict(snapshot), indent=2) + "\n").encode())
 
     def retain(self, limit: int) -> None:
-        """Remove the rows of all but the `limit` snapshots that were used last."""
-        kept = [each for each in self.all() if self.has_rows(each)]
+        """Remove the rows of all but the `limit` snapshots that were used last.
+
+        Those of a damaged record stay: no run waits for somebody to mend what it does not need.
+        """
+        kept = [each for each in self._readable() if self.has_rows(each)]
         for each in kept[limit:]:
             self.place.remove(rows_of(each))
 
@@ -138,6 +150,16 @@ class Snapshots:
             origins |= more
         return origins
 
+    def _records(self) -> list[str]:
+        return [name for name in self.place.names(FOLDER) if name.endswith("/snapshot.json")]
+
+    def _readable(self) -> list[Snapshot]:
+        found = []
+        for name in self._records():
+            with contextlib.suppress(DamagedRecordError):
+                found.append(self._read(name))
+        return _latest_first(found)
+
     def _read(self, name: str) -> Snapshot:
         try:
             found = json.loads(self.place.read(name))
@@ -145,7 +167,14 @@ class Snapshots:
                 raise MlplatError(f"{name}: was written by a newer mlplat", hint="use that one, or a newer one")
             return Snapshot(**found)
         except (ValueError, KeyError, TypeError) as error:
-            raise MlplatError(f"{self.place.address}/{name}: is no snapshot's record: {error}") from error
+            raise DamagedRecordError(
+                f"{self.place.address}/{name}: is no snapshot's record: {error}",
+                hint="put back a copy of it, or remove its folder: its rows cannot be trained on again then",
+            ) from error
+
+
+def _latest_first(found: Iterable[Snapshot]) -> list[Snapshot]:
+    return sorted(found, key=lambda each: (each.used, each.hash), reverse=True)
 
 
 def rows_of(snapshot: Snapshot) -> str:

@@ -13,7 +13,7 @@ from hypothesis.extra.pandas import column, data_frames, range_indexes
 from mlplat.errors import RefusedError, UsageError
 from mlplat.runtime.hashing import hash_rows
 from mlplat.runtime.snapshots.place import Place
-from mlplat.runtime.snapshots.store import Snapshot, Snapshots, pack, rows_of, unpack
+from mlplat.runtime.snapshots.store import DamagedRecordError, Snapshot, Snapshots, pack, rows_of, unpack
 
 Keep = Callable[[pd.DataFrame], Snapshot]
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -67,6 +67,28 @@ def test_the_newest_keep_their_rows_and_all_their_records(store: Snapshots, keep
     with pytest.raises(RefusedError, match="are kept no longer") as caught:
         store.rows(made[0])
     assert "keep_snapshots" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("left", [b"\xf5\0", b"[]", b'{"a": 1}'])
+def test_a_damaged_record_is_named_and_keeps_no_run_from_its_own(
+    store: Snapshots, place: Place, keep: Keep, rows: pd.DataFrame, left: bytes
+) -> None:
+    damaged, other = keep(rows), keep(rows.head(10))
+    path = f"snapshots/{damaged.name}/snapshot.json"
+    place.write(path, left)
+    for look in (store.all, lambda: store.find(other.hash), lambda: store.origins(other.hash)):
+        with pytest.raises(
+            DamagedRecordError, match=f"{damaged.name}/snapshot.json: is no snapshot's record"
+        ) as caught:
+            look()
+        assert "put back a copy" in str(caught.value.hint)
+    # Another run goes on, and the rows of what nobody can read stay, however little is kept.
+    keep(rows.head(20))
+    store.retain(1)
+    assert place.has(rows_of(damaged))
+    assert not store.has_rows(other)
+    assert keep(rows).hash == damaged.hash
+    assert {each.hash for each in store.all()} >= {damaged.hash, other.hash}
 
 
 def test_rows_that_were_changed_are_not_trained_on(
