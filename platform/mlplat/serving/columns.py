@@ -157,11 +157,10 @@ class Schema:
         values: dict[str, list[Any]] = {}
         columns: dict[str, Array] = {}
         for column in self.columns:
-            series = frame[column.name]
-            if column.type == "double" and series.dtype == np.float64:
-                columns[column.name] = _finite_or_null(column, series.to_numpy())
+            if (array := _held(column, frame[column.name])) is None:
+                values[column.name] = _listed(frame[column.name])
             else:
-                values[column.name] = _listed(series)
+                columns[column.name] = array
         rest = Schema([column for column in self.columns if column.name in values])
         columns |= rest.from_values(values, lambda name, row: f"{name}, row {row}")
         return {name: columns[name] for name in self.names}
@@ -295,6 +294,29 @@ def _must(array: Array | None) -> Array:
     if array is None:
         raise AssertionError("a checked column must convert")
     return array
+
+
+def _held(column: Column, series: pd.Series[Any]) -> Array | None:
+    """Return a pandas column whose type is its column's; None where single values need a closer look.
+
+    Millions of rows as lists of Python's own values would take several times the room of the table.
+    """
+    if column.type == "double" and series.dtype == np.float64:
+        return _finite_or_null(column, series.to_numpy())
+    if column.type in ("long", "boolean") and series.dtype == _DTYPES[column.type]:
+        return series.to_numpy(dtype=np.float64) if column.nullable else series.to_numpy()
+    if column.type == "string" and series.dtype == "str" and (column.nullable or not series.hasnans):
+        return _shared(series)
+    return None
+
+
+def _shared(series: pd.Series[Any]) -> Array:
+    """Return strings as objects, one for all rows that hold the same."""
+    import pandas as pd
+
+    codes, known = pd.factorize(series)
+    # The place of a null is the last one, -1.
+    return np.array([*known, np.nan], dtype=np.object_)[codes]
 
 
 def _finite_or_null(column: Column, array: Array) -> Array:

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.pandas import column, data_frames, range_indexes
 
 from mlplat.bundle import Column
-from mlplat.serving.columns import LISTED, InputError, Schema
+from mlplat.serving.columns import LISTED, Columns, InputError, Schema
 
 ONE = {"text": "a", "whole": 1, "number": 0.5, "flag": True}
 SCHEMA = Schema(
@@ -134,6 +137,42 @@ def test_pandas_own_nullable_types_are_taken() -> None:
         }
     )
     assert SCHEMA.from_frame(frame)["number"].tolist()[1] == 2.5
+
+
+FRAMES = data_frames(
+    [
+        column(
+            "text", elements=st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=3), dtype=object
+        ),
+        column("whole", elements=st.integers(-(2**63), 2**63 - 1), dtype="int64"),
+        column("number", elements=st.floats(allow_infinity=False) | st.just(np.nan), dtype="float64"),
+        column("flag", dtype="bool"),
+    ],
+    index=range_indexes(min_size=1, max_size=20),
+)
+
+
+def outcome(schema: Schema, frame: pd.DataFrame) -> tuple[Columns, tuple[str, ...]]:
+    """Return a frame's columns, or why it is refused."""
+    try:
+        return schema.from_frame(frame), ()
+    except InputError as error:
+        return {}, error.details
+
+
+@given(FRAMES, st.booleans())
+def test_a_frame_of_the_columns_own_types_is_read_as_one_of_single_values(frame: pd.DataFrame, nullable: bool) -> None:
+    """The former is taken as it is; the latter a value at a time."""
+    chosen = [each.model_copy(update={"nullable": nullable or each.name == "number"}) for each in SCHEMA.columns]
+    schema = Schema(chosen)
+    wanted, refused = outcome(schema, frame.astype(object))
+    found, said = outcome(schema, frame.astype({"text": "str"}))
+    assert (list(found), said) == (list(wanted), refused)
+    for name, array in wanted.items():
+        made = pd.Series(found[name], dtype=found[name].dtype)
+        pd.testing.assert_series_equal(made, pd.Series(array, dtype=array.dtype))
+    if found:
+        assert len({id(text) for text in found["text"]}) == frame["text"].nunique(dropna=False)
 
 
 def test_a_frame_without_a_column_is_refused() -> None:
