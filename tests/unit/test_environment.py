@@ -10,13 +10,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from commands import until
 from mlplat import environment
 from mlplat.environment import InstallError
 
@@ -202,13 +201,6 @@ def test_of_two_at_once_one_builds_and_the_other_waits(bench: Bench) -> None:
         thread.join(120)
     assert bench.version() == "1.0"
     assert sum("installing" in line for line in bench.said) == 1
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0.01)
 
 
 def stub(bench: Bench, monkeypatch: pytest.MonkeyPatch, script: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 import commands
@@ -29,7 +28,7 @@ def test_a_servers_children_end_with_it(tmp_path: Path) -> None:
         tree = server.tree()
         assert len(tree) == 2
         assert memory(tree) > 2**20
-    assert not [each for each in tree if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    assert all(map(commands.has_ended, tree))
 
 
 def test_a_server_that_ends_is_told_of_with_its_last_words(tmp_path: Path) -> None:

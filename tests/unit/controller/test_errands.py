@@ -1,19 +1,11 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
+from commands import until
 from mlplat.controller.errands import Errands
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_a_call_that_waits_for_somebody_keeps_nobody_waiting() -> None:

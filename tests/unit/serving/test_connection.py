@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from commands import until
 from mlplat.serving.app import Server
 from mlplat.serving.columns import Columns
 from mlplat.serving.connection import Limits
@@ -204,7 +205,7 @@ def test_bodies_of_all_connections_are_bounded_together(serve: Callable[..., Any
     server = serve(Limits(buffered_bytes=1500))
     with server.connect() as first, server.connect() as second:
         first.sendall(post(b" " * 1000)[:-1])
-        wait_for(lambda: server.hub.buffered == 999)
+        until(lambda: server.hub.buffered == 999)
         second.sendall(post(b" " * 1000))
         status, headers, _ = answer(second)
         assert (status, headers[b"retry-after"]) == (503, b"1")
@@ -324,7 +325,7 @@ def test_work_whose_time_is_over_is_not_begun(serve: Callable[..., Any]) -> None
         assert engine.begun.wait(20)
         late.sendall(post(body, "x-request-timeout-ms: 1"))
         envoys.sendall(post(body, "x-request-timeout-ms: 100000", "x-envoy-expected-rq-timeout-ms: 0"))
-        wait_for(lambda: server.server.lane.admitted == 3)
+        until(lambda: server.server.lane.admitted == 3)
         time.sleep(0.01)  # All three may have come within the second one's millisecond.
         engine.go.set()
         assert [answer(one)[0] for one in (first, late, envoys)] == [200, 504, 504]
@@ -349,11 +350,11 @@ def test_what_is_asked_by_a_client_that_went_away_is_not_begun(serve: Callable[.
         assert engine.begun.wait(20)
         with server.connect() as gone:
             gone.sendall(post(body))
-            wait_for(lambda: server.server.lane.admitted == 2)
-        wait_for(lambda: len(server.hub.connections) == 1)
+            until(lambda: server.server.lane.admitted == 2)
+        until(lambda: len(server.hub.connections) == 1)
         engine.go.set()
         assert answer(first)[0] == 200
-    wait_for(lambda: server.server.lane.admitted == 0)
+    until(lambda: server.server.lane.admitted == 0)
     assert engine.calls == 1
     assert server.hub.buffered == 0
 
@@ -370,7 +371,7 @@ def test_the_end_answers_what_was_begun_and_takes_nothing_new(serve: Callable[..
         assert engine.begun.wait(20)
         server.stop()
         assert said(idle) == b""
-        wait_for(lambda: is_refused(server))
+        until(lambda: is_refused(server))
         reading.sendall(body[-1:])
         engine.go.set()
         for one in (running, reading):
@@ -409,7 +410,7 @@ def test_overload_is_refused_and_what_was_admitted_waits_for_a_bounded_time(
             engine.go.clear()
             for one in clients:
                 one.sendall(post(body))
-            wait_for(lambda: f"{refused} {36 * turn}.0" in metrics(server))  # noqa: B023 - it is awaited within the turn
+            until(lambda: f"{refused} {36 * turn}.0" in metrics(server))  # noqa: B023 - it is awaited within the turn
             assert server.server.lane.admitted == 4
             engine.go.set()
             found = [answer(one) for one in clients]
@@ -498,13 +499,4 @@ def fuzzed(serve: Callable[..., Any]) -> Any:
 
 
 def metrics(server: Any) -> str:
-    return httpx.get(f"http://127.0.0.1:{server.port}/metrics").text
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    waiting = threading.Event()
-    for _ in range(2000):
-        if condition():
-            return
-        waiting.wait(0.01)
-    pytest.fail("it did not come to pass")
+    return httpx.get(f"http://127.0.0.1:{server.port}/metrics", timeout=60).text

@@ -25,7 +25,7 @@ from mlplat.targets.local.checks_endpoints import endpoint_faults
 from mlplat.targets.local.folders import COMMAND_LOCK, service_data, service_files, service_record, state_folder
 from mlplat.targets.local.foundation import CLOCK_FILE, PLAN_VERSION, foundation, read_record
 from mlplat.targets.local.install import connection, is_installed
-from mlplat.targets.local.plan import read_json
+from mlplat.targets.local.plan import is_broken, read_json
 from mlplat.targets.local.ready import is_ready
 
 NEEDED_BYTES = 4_000_000_000
@@ -113,7 +113,7 @@ def _files(spec: PlatformSpec, stack: str) -> Iterator[Finding]:
         yield Finding("program file", False, f"{path}: {wrong}", AGAIN)
     for service in services.of(spec):
         for path in [service_record(state, service.name), *_given(spec, stack, service)]:
-            if path.exists() and read_json(path) is None:
+            if is_broken(path):
                 yield Finding(f"file of {service.name}", False, f"{path}: is no JSON", AGAIN)
     harm = tracking_damage(state)
     seen = harm or str(service_data(state, "tracking") / "mlflow.db")

@@ -68,8 +68,7 @@ def file_changes(supervisor: Supervisor) -> list[Change]:
 def record_changes(state: Path, wanted: Iterable[str]) -> list[Change]:
     """Return the records of services that are there and cannot be read. Nobody is disturbed when they are written."""
     paths = [service_record(state, name) for name in wanted]
-    broken = [path for path in paths if path.exists() and read_json(path) is None]
-    return [Change("update", "file", path.name, ("is no JSON",)) for path in broken]
+    return [Change("update", "file", path.name, ("is no JSON",)) for path in paths if is_broken(path)]
 
 
 def _change(wanted: Resolved, there: Program | None, process: Process | None) -> Change | None:
@@ -106,6 +105,11 @@ def is_alive(process: Process | None) -> bool:
 def stale(files: Mapping[str, Any]) -> list[str]:
     """Return the names of files that do not hold what they should."""
     return [Path(path).name for path, content in files.items() if read_json(Path(path)) != content]
+
+
+def is_broken(path: Path) -> bool:
+    """Tell whether a file is there and is no JSON."""
+    return path.exists() and read_json(path) is None
 
 
 def read_json(path: Path) -> Any:
