@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +43,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point every folder that mlplat keeps things in at the test's own."""
-    for kind in ("STATE", "DATA", "CONFIG"):
-        monkeypatch.setenv(f"MLPLAT_{kind}_DIR", str(tmp_path / kind.lower()))
-    for name in ("MLPLAT_STACK", "MLPLAT_CLOCK"):
-        monkeypatch.delenv(name, raising=False)
+def own_folders(tmp_path: Path) -> Iterator[None]:
+    """Point every folder that mlplat keeps things in at the test's own.
+
+    Not by the test's `monkeypatch`, whose `undo` would send the rest of a test to the folders of whoever runs it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in ("STATE", "DATA", "CONFIG"):
+            patch.setenv(f"MLPLAT_{kind}_DIR", str(tmp_path / kind.lower()))
+        for name in ("MLPLAT_STACK", "MLPLAT_CLOCK"):
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(autouse=True)
-def loopback_only(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+def loopback_only(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that connects to anything but this computer: its loopback, and the bridge of its own test node."""
     connect = socket.socket.connect
     own = ("10.244.0.", "10.96.") if request.node.get_closest_marker("node") else ()
@@ -61,7 +67,9 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReques
             pytest.fail(f"an unexpected connection to {address[0]}")
         connect(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", guarded)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield
 
 
 @pytest.fixture

@@ -216,7 +216,8 @@ def test_a_killed_builder_keeps_others_out_until_its_installer_has_ended(
 ) -> None:
     gate, ready = bench.requirements.with_name("gate"), bench.requirements.with_name("ready")
     os.mkfifo(gate)
-    stub(bench, monkeypatch, f"touch {ready}; read line < {gate}; exit 3")
+    with monkeypatch.context() as patch:
+        stub(bench, patch, f"touch {ready}; read line < {gate}; exit 3")
     code = (
         "from mlplat import environment as e; from pathlib import Path; "
         f"e.find_uv = lambda: {str(ready.with_name('installer'))!r}; "
@@ -225,9 +226,6 @@ def test_a_killed_builder_keeps_others_out_until_its_installer_has_ended(
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as builder:
         until(ready.exists)
         builder.send_signal(signal.SIGKILL)
-    monkeypatch.undo()
-    monkeypatch.setenv("UV_FIND_LINKS", str(bench.wheels))
-    monkeypatch.setenv("UV_NO_INDEX", "1")
     second = threading.Thread(target=bench.ensure)
     second.start()
     until(lambda: bench.said)

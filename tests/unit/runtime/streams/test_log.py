@@ -154,10 +154,10 @@ def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path, monkeypatch:
             raise OSError(28, "No space left on device")
         return write(descriptor, data[:3])
 
-    monkeypatch.setattr(os, "write", fills)
-    with pytest.raises(StateError, match="No space left"):
-        log.append(records("b"))
-    monkeypatch.undo()
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", fills)
+        with pytest.raises(StateError, match="No space left"):
+            log.append(records("b"))
     assert everything(log) == [b"a"]
     log.append(records("c"))
     assert everything(log) == [b"a", b"c"]

@@ -31,9 +31,9 @@ def test_a_clock_begins_when_it_was_planned_however_long_environments_take(monke
     """A slow `up` anchored it twice: services had one clock, the state another, and the next `up` changed it."""
     planned = foundation(SET, "local")
     later = dataclasses.replace(planned, clock="2013-07-01T00:00:00+00:00=2030-01-01T00:00:00+00:00")
-    monkeypatch.setattr(module, "foundation", lambda *_: later)
-    assert provision(SET, "local", planned).clock == planned.clock
-    monkeypatch.undo()
+    with monkeypatch.context() as slow:
+        slow.setattr(module, "foundation", lambda *_: later)
+        assert provision(SET, "local", planned).clock == planned.clock
     assert foundation(SET, "local").clock == planned.clock
 
 
