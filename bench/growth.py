@@ -11,16 +11,12 @@ import importlib
 import json
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
+from bench import inparts
 from bench.results import Grown, Results
+from bench.step import timed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +27,6 @@ SIZES = (0.1, 1.0, 10.0)
 QUICK = (0.05, 0.1)
 WEEKS = 52
 """Of the year by which copies are moved: weekdays stay what they were."""
-LOOK_SECONDS = 0.02
 SECONDS = 3600
 PACKAGE = "flights"
 
@@ -46,6 +41,7 @@ def look(folder: Path, results: Results, say: Say, *, quick: bool = False) -> No
     made = project.create(PACKAGE, template.find("tabular"), answers, into=folder, ask=None).folder
     for size in QUICK if quick else SIZES:
         told = json.loads(in_project(made, "bench.growth", str(size), seconds=SECONDS).splitlines()[-1])
+        told += json.loads(in_project(made, "bench.inparts", seconds=SECONDS).splitlines()[-1])
         results.sizes.extend(Grown(size=size, **step) for step in told)
         say(f"{size:g} times the flights: {'; '.join(said(each) for each in results.sizes if each.size == size)}")
 
@@ -85,13 +81,15 @@ def main(size: float) -> list[dict[str, Any]]:
     )
     spec = pipeline.specification(pipeline.options({}))
     raw = resized(data.load(spec, pipeline.PROJECT), size)
+    inparts.keep(raw, features.schedule(raw))
     steps: list[dict[str, Any]] = []
-    with _step(steps, "features", len(raw.flights)):
+    with timed(steps, "features", len(raw.flights)):
         rows = features.build(raw, spec)
     del raw
+    inparts.keep_hash(rows, spec)
     ripe = split.known_at(rows, spec.data).max()
     asked = preparation.Options(Window(until=ripe.isoformat()))
-    with _step(steps, "training", len(rows)):
+    with timed(steps, "training", len(rows)):
         prepared = preparation.prepare(spec, asked, rows)
         trained = training.train(spec, prepared, model.make)
     del rows
@@ -99,10 +97,10 @@ def main(size: float) -> list[dict[str, Any]]:
 
     with tempfile.TemporaryDirectory(prefix="mlplat-bench-") as folder:
         bundle = bundles.unpack(trained.packed, Path(folder, "model"))
-        with _step(steps, "profile", len(prepared.split.train) + len(prepared.split.calibration)):
+        with timed(steps, "profile", len(prepared.split.train) + len(prepared.split.calibration)):
             profile.keep(spec, prepared, bundle, Path(folder, "profile"))
         found = profile.Profile.load(Path(folder, "profile"))
-    with _step(steps, "drift check", len(prepared.features)):
+    with timed(steps, "drift check", len(prepared.features)):
         windows = _checked(spec, found, prepared.features)
     if not all(window.columns for window in windows):
         raise RuntimeError("what is timed judges no window")
@@ -125,30 +123,6 @@ def _checked(spec: Any, found: Any, rows: pd.DataFrame) -> list[Any]:
     names = [column.name for column in found.columns]
     scores = np.full(len(rows), 0.5)
     return checks.look(found, spec.monitoring, rows[names], scores, asked, begin=begin, until=until)
-
-
-@contextmanager
-def _step(steps: list[dict[str, Any]], name: str, rows: int) -> Iterator[None]:
-    """Time a step, and note the most memory that this process had during it."""
-    process, over, most = psutil.Process(), threading.Event(), [0]
-
-    def watch() -> None:
-        ended = False
-        while not ended:
-            # Looked at once more at the end: a step that kept this thread waiting may hold the most just then.
-            ended = over.wait(LOOK_SECONDS)
-            most[0] = max(most[0], process.memory_info().rss)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    begun = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds = time.perf_counter() - begun
-        over.set()
-        thread.join()
-    steps.append({"step": name, "rows": rows, "seconds": round(seconds, 3), "bytes": most[0]})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mlplat.errors import UsageError
+from mlplat.runtime import record
 from mlplat.spec.project import ProjectSpec
 
 TWO = 2
@@ -189,14 +190,22 @@ def _target(values: pd.Series, spec: ProjectSpec) -> pd.Series:
         return numbers
     classes = sorted(values.unique().tolist(), key=str)
     shown = ", ".join(map(str, classes[:3]))
-    if len(classes) != TWO:
-        raise UsageError(f"the target `{values.name}` has {len(classes)} values ({shown}), and a binary task has two")
+    if not record.current().partial:
+        refuse_other_than_two(values)
     if len({type(one) for one in classes}) > 1 or not all(_is_class(one) for one in classes):
         raise UsageError(
             f"the target `{values.name}` is one of {shown}, which cannot be classes",
             hint="write both as whole numbers, texts or truth values",
         )
     return values
+
+
+def refuse_other_than_two(values: pd.Series) -> None:
+    """Raise `UsageError` unless a binary target has two values."""
+    classes = sorted(values.unique().tolist(), key=str)
+    if len(classes) != TWO:
+        shown = ", ".join(map(str, classes[:3]))
+        raise UsageError(f"the target `{values.name}` has {len(classes)} values ({shown}), and a binary task has two")
 
 
 def _is_class(value: object) -> bool:

@@ -67,6 +67,12 @@ class DataSpec(Spec):
     label_horizon_hours: NonNegativeFloat = Field(
         0.0, description="Hours after `label_time` until the label is certainly known."
     )
+    lookback_hours: NonNegativeFloat = Field(
+        0.0,
+        description="Hours before `time` of the oldest other rows that a row's features are made of, such as sums over "
+        "the last days: what is larger than memory is then built a part of time after the other, each with so much "
+        "before it.",
+    )
     group: str | None = Field(
         None, description="Without `time`: column whose rows stay on one side of a split, such as a customer."
     )
@@ -99,6 +105,11 @@ class DataSpec(Spec):
         """Return the groups that are looked up, by name."""
         return {name: group for name, group in self.features.items() if group.online}
 
+    @property
+    def _timed(self) -> bool:
+        known = any(group.known for group in self.features.values())
+        return bool(self.lead_hours or self.lookback_hours or self.label_time or known)
+
     @model_validator(mode="after")
     def _columns_have_one_part(self) -> Self:
         named = Counter(column for group in self.features.values() for column in group.columns)
@@ -107,8 +118,8 @@ class DataSpec(Spec):
         for part, columns in (("target", [self.target]), ("refused", self.refused), ("keys", self.keys)):
             if leaked := [column for column in columns if column in named]:
                 raise ValueError(f"features: `{leaked[0]}` is {part} as well, so it cannot be a feature")
-        if self.time is None and (self.lead_hours or self.label_time or any(g.known for g in self.features.values())):
-            raise ValueError("lead_hours, label_time and features.known need `time`")
+        if self.time is None and self._timed:
+            raise ValueError("lead_hours, lookback_hours, label_time and features.known need `time`")
         if self.time is not None and self.group is not None:
             raise ValueError("group is for rows without `time`; with it the split is by time")
         return self

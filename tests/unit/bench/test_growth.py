@@ -41,14 +41,3 @@ def test_a_tenth_is_spread_over_the_year() -> None:
     assert len(made.flights) == 365 * 24 / 10
     assert made.flights["time_hour"].diff().dropna().eq(pd.Timedelta(hours=10)).all()
     assert made.weather.equals(year().weather)
-
-
-def test_the_memory_of_a_step_is_noted_while_it_is_held() -> None:
-    steps: list[dict[str, object]] = []
-    with growth._step(steps, "small", 1):
-        pass
-    with growth._step(steps, "large", 1):
-        held = bytearray(2**28)
-    assert len(held) == 2**28
-    small, large = (int(str(each["bytes"])) for each in steps)
-    assert large > small + 2**27

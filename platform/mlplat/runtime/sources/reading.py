@@ -10,7 +10,7 @@ import pandas as pd
 
 from mlplat.errors import UsageError
 from mlplat.runtime import record, table
-from mlplat.runtime.sources import files, memory, sampling
+from mlplat.runtime.sources import files, memory, parts, sampling
 from mlplat.runtime.sources.files import Unit
 from mlplat.runtime.validation import validate
 from mlplat.spec.project import ProjectSpec
@@ -22,20 +22,26 @@ if TYPE_CHECKING:
 def load(spec: ProjectSpec, project: Path, schema: DataFrameSchema) -> pd.DataFrame:
     """Return the rows of `data.source` (n × columns) that hold to a schema.
 
-    A run of a sample takes it from files that are larger than memory without reading them whole. Raises `UsageError`
+    A run of a sample takes it from files that are larger than memory without reading them whole: the rows themselves,
+    or where features look at rows before theirs (`data.lookback_hours`) one part of time a call. Raises `UsageError`
     for what cannot be read, and `RefusedError` for rows that do not hold, or more than fit into memory.
     """
-    data = spec.data
+    data, noted = spec.data, record.current()
+    if noted.parts is not None:
+        return noted.parts.read(schema)
     units = files.fetch(data, project)
-    noted = record.current()
     noted.sources += [unit.described() for unit in units]
     need, free = memory.need(units), memory.available()
     if need <= free:
         frame = read(units)
-    elif noted.sample:
-        frame = sampling.take(units, data, noted.sample)
-    else:
+    elif not noted.sample:
         raise memory.refusal(data.origin, need, free)
+    elif data.lookback_hours:
+        noted.parts = noted.resources.enter_context(parts.opened(units, data, noted.sample, need, free))
+        noted.partial = True
+        return noted.parts.read(schema)
+    else:
+        frame, noted.thinned = sampling.take(units, data, noted.sample), True
     return validate(frame, schema, data.origin, bad_rows=data.bad_rows)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,19 +18,16 @@ from mlplat.runtime import availability, explanations, folds, online, reviewed, 
 from mlplat.runtime.evenly import evenly
 from mlplat.runtime.folds import Fold
 from mlplat.runtime.hashing import hash_rows
-from mlplat.runtime.record import Record, recording
+from mlplat.runtime.record import Record
 from mlplat.runtime.snapshots import keeping
 from mlplat.runtime.snapshots.place import Place
 from mlplat.runtime.snapshots.reviews import Reviews
 from mlplat.runtime.snapshots.store import Snapshots, pack, unpack
 from mlplat.runtime.snapshots.tombstones import Tombstones
 from mlplat.runtime.split import Split, Window
+from mlplat.runtime.steps import building
+from mlplat.runtime.steps.building import Build, Load
 from mlplat.spec.project import ProjectSpec
-
-Load = Callable[[ProjectSpec, Path], Any]
-"""From a project's settings and folder to its raw data."""
-Build = Callable[[Any, ProjectSpec], pd.DataFrame]
-"""From raw data to one row an example."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +116,7 @@ def begin(spec: ProjectSpec, options: Options, load: Load, build: Build, *, proj
         found = store.find(options.snapshot)
         rows, noted = store.rows(found), Record(sources=found.facts["sources"])
     else:
-        with recording(options.sample) as noted:
-            rows = build(load(spec, project), spec)
+        rows, noted = building.rows(spec, options.sample, load, build, project=project)
         rows = reviewed.joined(rows, spec, Reviews(store.place).all(), _present(spec, options))
         keeping.set_aside(store.place, noted)
     rows = _sampled(Tombstones(store.place).without(rows), options.sample, spec.data.time)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlplat.runtime import table
-from mlplat.runtime.sources import files, reading, sampling
+from mlplat.runtime.sources import files, ondisk, reading, sampling
 from mlplat.runtime.steps import preparation
 from mlplat.spec.project import ProjectSpec
 
@@ -42,13 +42,35 @@ def test_a_sample_of_what_is_larger_than_memory_is_that_of_the_whole(
     for number, part in enumerate(np.array_split(np.arange(len(frame)), parts)):
         path, chosen = tmp_path / f"{number}{suffix}", frame.iloc[part]
         chosen.to_csv(path, index=False) if suffix == ".csv" else chosen.to_parquet(path, index=False)
-    monkeypatch.setattr(sampling, "BATCH", 37)
+    monkeypatch.setattr(ondisk, "BATCH", 37)
     spec = make_spec()
     units = files.local(f"*{suffix}", tmp_path)
     whole = preparation._sampled(table.prepare(reading.read(units), spec), 50, "at")
     taken = table.prepare(sampling.take(units, spec.data, 50), spec)
     # Whether there are nulls, a sample may not know.
     pd.testing.assert_frame_equal(taken.astype({"flag": "boolean"}), whole.astype({"flag": "boolean"}))
+
+
+def test_columns_of_parquet_are_what_they_are_when_all_is_read(make_spec: MakeSpec, tmp_path: Path) -> None:
+    at = pd.date_range("2013-11-02", periods=60, freq="h", tz="Europe/Berlin")
+    frame = pd.DataFrame(
+        {
+            "at": at.as_unit("ms"),
+            "seen": at.tz_convert("UTC").as_unit("ns"),
+            "local": at.tz_localize(None).as_unit("s"),
+            "kind": pd.Categorical(["a", "b"] * 30),
+            "count": pd.array([1, None] * 30, dtype="Int32"),
+            "flag": pd.array([True, None] * 30, dtype="boolean"),
+            "small": np.arange(60, dtype=np.float32),
+            "text": ["x", None] * 30,
+            "y": [0, 1] * 30,
+        }
+    )
+    for number in range(2):
+        frame.iloc[number * 30 : (number + 1) * 30].to_parquet(tmp_path / f"{number}.parquet", index=False)
+    spec = make_spec(data__timezone="America/New_York")
+    units = files.local("*.parquet", tmp_path)
+    pd.testing.assert_frame_equal(sampling.take(units, spec.data, 100), reading.read(units))
 
 
 @settings(max_examples=25)
@@ -70,16 +92,16 @@ def test_no_more_than_a_batch_of_a_csv_file_is_held(
     make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[int] = []
-    batches = sampling._batches
+    batches = ondisk._batches
     rows(500).to_csv(tmp_path / "rows.csv", index=False)
-    monkeypatch.setattr(sampling, "BATCH", 50)
+    monkeypatch.setattr(ondisk, "BATCH", 50)
 
     def watched(path: Path, kinds: dict[str, str] | None) -> object:
         for batch in batches(path, kinds):
             held.append(len(batch))
             yield batch
 
-    monkeypatch.setattr(sampling, "_batches", watched)
+    monkeypatch.setattr(ondisk, "_batches", watched)
     monkeypatch.setattr(table, "read", lambda *_: pytest.fail("the file was read as a whole"))
     assert len(sampling.take(files.local("rows.csv", tmp_path), make_spec().data, 20)) == 20
     assert max(held) == 50
