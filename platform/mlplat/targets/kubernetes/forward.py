@@ -145,6 +145,7 @@ class Forward:
         self._listener = socket.create_server((LOOPBACK, port))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[Any] = set()
+        self._closed = False
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, name=f"forward-{self.port}", daemon=True).start()
 
@@ -155,7 +156,7 @@ class Forward:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
-            left = list(self._open)
+            self._closed, left = True, list(self._open)
         for each in left:
             _end(each)
 
@@ -168,24 +169,38 @@ class Forward:
             threading.Thread(target=self._serve, args=(here,), daemon=True).start()
 
     def _serve(self, here: socket.socket) -> None:
-        try:
-            stream = self._connect(self._find())
-        except MlplatError as error:
-            self._tell(error.told())
-            _end(here)
-            return
-        there = stream.end
-        with self._lock:
-            self._open |= {here, there}
+        with self._kept(here):
+            try:
+                stream = self._connect(self._find())
+            except MlplatError as error:
+                self._tell(error.told())
+                return
+            with self._kept(stream.end):
+                self._pass(here, stream.end)
+        if fault := stream.fault():
+            self._tell(fault.strip())
+
+    def _pass(self, here: socket.socket, there: Remote) -> None:
         # A direction each: one that waits for a full buffer must not keep the other from emptying it.
         upward = threading.Thread(target=_pump, args=(here, there), daemon=True)
         upward.start()
         _pump(there, here)
         upward.join()
+
+    @contextlib.contextmanager
+    def _kept(self, end: Any) -> Iterator[None]:
+        """Have one end of a connection ended with the forward, at once where that has been closed, and afterwards."""
         with self._lock:
-            self._open -= {here, there}
-        if fault := stream.fault():
-            self._tell(fault.strip())
+            self._open.add(end)
+            closed = self._closed
+        if closed:
+            _end(end)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(end)
+            _end(end)
 
 
 def _pump(source: Any, sink: Any) -> None:

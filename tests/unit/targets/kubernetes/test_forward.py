@@ -174,6 +174,26 @@ def test_only_loopback_listens_and_nothing_after_the_end(echo: int) -> None:
         socket.create_connection(("127.0.0.1", made.port))
 
 
+def test_the_end_ends_a_connection_that_is_still_being_made() -> None:
+    asked, go = threading.Event(), threading.Event()
+    ours, theirs = socket.socketpair()
+
+    def connect(_: Backend) -> Stream:
+        asked.set()
+        assert go.wait(WAIT)
+        return Stream(ours)
+
+    with theirs:
+        theirs.settimeout(WAIT)
+        with forwarding(lambda: POD, connect, print) as made:
+            client = socket.create_connection(("127.0.0.1", made.port), timeout=WAIT)
+            assert asked.wait(WAIT)
+        with client:
+            assert client.recv(1) == b"", "whoever waits is not kept waiting for the pod"
+        go.set()
+        assert theirs.recv(1) == b"", "and nothing stays open to it"
+
+
 def test_an_address_outside_of_the_cluster_is_left_as_it_is() -> None:
     with forward.forwarded(KnownCluster(), "https://ml.example.com/x") as url:  # type: ignore[arg-type]
         assert url == "https://ml.example.com/x"
