@@ -6,7 +6,7 @@ MLflow's own client is not needed for this, and is not installed where they run.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,12 +23,19 @@ NEWEST = 10
 """Runs that are looked at for one that fits."""
 PAGE = 200
 """Entries in one answer of a search."""
+GATE_REPORT = "gate/report.json"
+"""Where a run keeps what the gate said of its model."""
 SCHEME = "mlflow-artifacts:"
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 
 
 class AbsentError(RefusedError):
     """The server holds no such model, version, alias, run or artifact."""
+
+
+def by_key(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return tags, parameters or metrics, which the server lists with `key` and `value`, by their keys."""
+    return {each["key"]: each["value"] for each in entries}
 
 
 class Tracking:

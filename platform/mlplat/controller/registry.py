@@ -19,9 +19,7 @@ from mlplat.controller.triggers import Verdict
 from mlplat.errors import RefusedError
 from mlplat.files import writing
 from mlplat.labels import Name
-from mlplat.tracking import AbsentError, Tracking
-
-REPORT = "gate/report.json"
+from mlplat.tracking import GATE_REPORT, AbsentError, Tracking, by_key
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class MlflowRegistry:
     def version(self, model: Name, number: str) -> Version:
         """See `Registry.version`."""
         found = self._server.get("model-versions/get", name=model.id, version=number)["model_version"]
-        tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
+        tags = by_key(found.get("tags", []))
         return Version(
             model, str(found["version"]), tags.get("mlplat.digest", ""), found["source"], found["run_id"], _time(tags)
         )
@@ -105,7 +103,7 @@ class MlflowRegistry:
             f" and tags.`mlplat.monitored_version` = '{version}'"
         )
         for run in self._server.runs(model.id, wanted):
-            tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
+            tags = by_key(run["data"].get("tags", []))
             if text := tags.get("mlplat.verdict"):
                 try:
                     return Verdict.model_validate_json(text)
@@ -126,7 +124,7 @@ class MlflowRegistry:
     def gate_report(self, version: Version) -> GateReport | None:
         """See `Registry.gate_report`."""
         try:
-            report = json.loads(self._server.run_file(version.run, REPORT))
+            report = json.loads(self._server.run_file(version.run, GATE_REPORT))
         except AbsentError:
             return None
         except ValueError as error:

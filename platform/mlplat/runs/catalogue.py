@@ -13,9 +13,8 @@ import httpx
 from mlplat.bundle import digest as digest_of
 from mlplat.errors import MlplatError, RefusedError, UsageError
 from mlplat.labels import Name
-from mlplat.tracking import AbsentError, Tracking
+from mlplat.tracking import GATE_REPORT, AbsentError, Tracking, by_key
 
-REPORT = "gate/report.json"
 SECONDS = 10.0
 """For one answer: a person waits."""
 
@@ -70,7 +69,7 @@ class Catalogue:
 
     def report(self, version: Version) -> dict[str, Any] | None:
         """Return a version's gate report; None when its run holds none."""
-        content = self.page(version, REPORT)
+        content = self.page(version, GATE_REPORT)
         try:
             report = json.loads(content) if content else None
         except ValueError as error:
@@ -101,15 +100,14 @@ class Catalogue:
 
     def settings(self, version: Version) -> dict[str, str]:
         """Return what a version's run was given, by dotted key of mlplat.yaml."""
-        given = self._server.get("runs/get", run_id=version.run)["run"]["data"].get("params", [])
-        return {each["key"]: each["value"] for each in given}
+        return by_key(self._server.get("runs/get", run_id=version.run)["run"]["data"].get("params", []))
 
     def _aliases(self, wanted: dict[str, str]) -> dict[str, list[dict[str, str]]]:
         found = self._server.search("registered-models/search", "registered_models", **wanted)
         return {each["name"]: each.get("aliases", []) for each in found}
 
     def _version(self, found: dict[str, Any], aliases: list[dict[str, str]]) -> Version:
-        tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
+        tags = by_key(found.get("tags", []))
         return Version(
             model=str(Name.from_id(found["name"])),
             version=str(found["version"]),
@@ -131,4 +129,4 @@ class Catalogue:
             logged = self._server.get("runs/get", run_id=run)["run"]["data"].get("metrics", []) if run else []
         except AbsentError:
             logged = []
-        return {metric["key"]: metric["value"] for metric in sorted(logged, key=lambda metric: metric["key"])}
+        return by_key(sorted(logged, key=lambda metric: metric["key"]))

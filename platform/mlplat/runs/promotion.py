@@ -12,10 +12,11 @@ from mlplat.contracts import Connection
 from mlplat.errors import RefusedError
 from mlplat.labels import Name
 from mlplat.runs import flow, process
-from mlplat.runs.catalogue import REPORT, Catalogue, Version
+from mlplat.runs.catalogue import Catalogue, Version
 from mlplat.runs.store import Run, Runs, ended
+from mlplat.tracking import GATE_REPORT
 
-PAGES = (REPORT, "explanations.json", "card/card.md", "card/card.html")
+PAGES = (GATE_REPORT, "explanations.json", "card/card.md", "card/card.html")
 """What comes along of a version's own run."""
 KEPT = ("monitoring/profile.json", "monitoring/profile.npz", "data/snapshot.json", "data/quality.json")
 """What belongs to a version wherever it serves: what drift is measured against, and which rows it has learned from."""

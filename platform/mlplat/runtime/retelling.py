@@ -18,7 +18,7 @@ from mlplat.labels import Name
 from mlplat.runtime import registry
 from mlplat.runtime.online import Online
 from mlplat.spec.project import ProjectSpec
-from mlplat.tracking import Tracking
+from mlplat.tracking import Tracking, by_key
 
 SECONDS = 10.0
 """For one answer of the registry."""
@@ -55,8 +55,7 @@ def _contracts(spec: ProjectSpec, say: Callable[[str], None]) -> Iterator[Contra
         found = tracking.search("model-versions/search", "model_versions", filter=wanted)
         seen: set[str] = set()
         for version in sorted(found, key=lambda each: -int(each["version"])):
-            tags = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
-            if (service := tags.get(TAG)) and service not in seen:
+            if (service := by_key(version.get("tags", [])).get(TAG)) and service not in seen:
                 seen.add(service)
                 source = version["source"]
                 try:
