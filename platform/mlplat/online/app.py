@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from mlplat.online import definitions, erasing, values
+from mlplat.online import definitions, erasing, memory, values
 from mlplat.online.definitions import ConflictError, Definitions
 from mlplat.online.erasing import Entity, Erasure
 from mlplat.online.projects import BrokenProjectError, Home, Projects, UnknownProjectError
@@ -43,6 +43,7 @@ def application(home: Home) -> Starlette:
     """
     # Who may ask is the network's to say, as for the registry.
     no_security_manager()
+    memory.forget_addresses()
     init_auth_manager(auth_type=AuthManagerType.NONE, server_type=ServerType.REST, auth_config=None)
     projects = Projects(home)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from time import monotonic as clock
 
@@ -10,9 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BAD = 400
 PAUSE_SECONDS = 1.0
-"""Between two readings: whoever asks for what is nowhere must not keep the registry's database busy."""
+"""After a reading in vain: whoever asks for what is nowhere must not keep the registry's database busy."""
 PATHS = ("/get-online-features", "/push", "/write-to-online-store")
 """Whose requests may be made twice."""
+NEVER = float("-inf")
 
 
 class Fresh:
@@ -21,21 +23,34 @@ class Fresh:
     def __init__(self, app: ASGIApp, refresh: Callable[[], None]) -> None:
         self._app = app
         self._refresh = refresh
-        self._read = 0.0
+        self._reading = asyncio.Lock()
+        self._read = self._vain = NEVER
+        """When the last reading began, and when one last was of no use."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http" or not scope["path"].endswith(PATHS):
             await self._app(scope, receive, send)
             return
-        body = await _whole(receive)
+        asked, body = clock(), await _whole(receive)
         answer = await self._answer(scope, body)
-        if answer[0]["status"] >= BAD and clock() > self._read + PAUSE_SECONDS:
-            self._read = clock()
-            await run_in_threadpool(self._refresh)
+        if _is_bad(answer) and await self._is_read_since(asked):
             answer = await self._answer(scope, body)
+            if _is_bad(answer):
+                self._vain = clock()
         for message in answer:
             await send(message)
+
+    async def _is_read_since(self, asked: float) -> bool:
+        """Have the registry read, once for all who wait for it; tell whether that began after somebody asked."""
+        async with self._reading:
+            if self._read >= asked:
+                return True
+            if clock() <= self._vain + PAUSE_SECONDS:
+                return False
+            self._read = clock()
+            await run_in_threadpool(self._refresh)
+            return True
 
     async def _answer(self, scope: Scope, body: bytes) -> list[Message]:
         answer: list[Message] = []
@@ -54,6 +69,10 @@ class Fresh:
             if not answer:
                 raise
         return answer
+
+
+def _is_bad(answer: list[Message]) -> bool:
+    return bool(answer[0]["status"] >= BAD)
 
 
 async def _whole(receive: Receive) -> bytes:

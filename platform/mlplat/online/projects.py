@@ -22,7 +22,7 @@ from feast.feature_server import get_app
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from mlplat.online import dynamodb, sqlite, store
+from mlplat.online import dynamodb, memory, sqlite, store
 from mlplat.online.fresh import Fresh
 
 REFRESH_SECONDS = 60
@@ -44,7 +44,11 @@ class BrokenProjectError(Exception):
 
 
 class Store(FeatureStore):  # type: ignore[misc]  # Feast ships no types
-    """A project's feature store that takes rows as Feast's own clients send them."""
+    """A project's feature store that takes rows as Feast's own clients send them, and knows what was read last."""
+
+    def __init__(self, config: RepoConfig) -> None:
+        super().__init__(config=config)
+        memory.read_in_turn(self.registry)
 
     def _get_feature_view_and_df_for_online_write(self, *given: Any, **named: Any) -> tuple[Any, Any]:
         view, rows = super()._get_feature_view_and_df_for_online_write(*given, **named)

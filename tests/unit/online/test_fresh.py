@@ -72,6 +72,27 @@ def test_a_view_that_was_applied_a_moment_ago_is_known(registry: Registry, clien
     assert registry.readings == 1
 
 
+def test_what_is_applied_right_after_is_known_as_well(registry: Registry, client: Client) -> None:
+    for name in ("weather", "rates"):
+        registry.applied.add(name)
+        client.now += 0.01
+        assert client.post(PATHS[0], content=name).status_code == 200
+    assert registry.readings == 2
+
+
+def test_who_asks_at_once_waits_for_one_reading(registry: Registry, client: Client) -> None:
+    registry.applied |= {"weather", "rates"}
+
+    async def ask() -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(client.app), base_url="http://server") as http:
+            names = ("weather", "rates", "nowhere", "weather")
+            answers = await asyncio.gather(*(http.post(PATHS[0], content=name) for name in names))
+        return [answer.status_code for answer in answers]
+
+    assert asyncio.run(ask()) == [200, 200, 404, 200]
+    assert registry.readings == 1
+
+
 def test_what_is_nowhere_does_not_keep_the_registry_busy(registry: Registry, client: Client) -> None:
     codes = [client.post(PATHS[0], content="nowhere").status_code for _ in range(5)]
     assert (codes, registry.readings) == ([404] * 5, 1)
