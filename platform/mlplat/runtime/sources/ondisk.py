@@ -27,13 +27,15 @@ BATCH = 100_000
 """Rows of a CSV file that are held at a time."""
 MEMORY = "256MB"
 """What DuckDB may hold before it uses the disk."""
-PLACE = "file_number, file_row_number"
-"""Where a row of the view `rows` lies, in the files' order."""
+ROWS = "mlplat_rows"
+"""The view of the rows of all files."""
+PLACE = "mlplat_file, mlplat_row"
+"""Where a row of it lies, in the files' order. No column of theirs is called like ours."""
 
 
 @dataclass(frozen=True)
 class OnDisk:
-    """A database whose view `rows` has the rows of all files, with `file_number` and `file_row_number`."""
+    """A database whose view `ROWS` has the rows of all files, and where each lies."""
 
     database: DuckDBPyConnection
     schemas: Sequence[pa.Schema]
@@ -67,7 +69,7 @@ def opened(units: Sequence[Unit], data: DataSpec) -> Iterator[OnDisk]:
         database.execute("SET TimeZone = ?", [data.timezone])
         paths = list(_as_parquet(units, Path(folder)))
         with said_of(data):
-            database.execute("CREATE VIEW rows AS " + " UNION ALL BY NAME ".join(_parts(units, paths)))
+            database.execute(f"CREATE VIEW {ROWS} AS " + " UNION ALL BY NAME ".join(_parts(units, paths)))
         yield OnDisk(database, [parquet.read_schema(path) for path in paths])
 
 
@@ -110,7 +112,8 @@ def _parts(units: Sequence[Unit], paths: Sequence[Path]) -> Iterator[str]:
         below = units[number].below
         limit = f" WHERE {name(below[0])} < {_text(below[1])}" if below else ""
         file = f"read_parquet({_text(path)}, file_row_number=true)"
-        yield f"SELECT *, {number} AS file_number FROM {file}{limit}"  # noqa: S608 - names and texts are quoted
+        own = f"* EXCLUDE (file_row_number), {number} AS mlplat_file, file_row_number AS mlplat_row"
+        yield f"SELECT {own} FROM {file}{limit}"  # noqa: S608 - names and texts are quoted
 
 
 def _as_parquet(units: Sequence[Unit], folder: Path) -> Iterator[Path]:

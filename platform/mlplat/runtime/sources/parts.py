@@ -81,7 +81,7 @@ class Parts:
     def _read(self) -> pd.DataFrame:
         time = ondisk.moment(self._data)
         query = (
-            f"SELECT * EXCLUDE ({ondisk.PLACE}), {time} < $start AS {BEFORE} FROM rows"  # noqa: S608 - names are quoted
+            f"SELECT * EXCLUDE ({ondisk.PLACE}), {time} < $start AS {BEFORE} FROM {ondisk.ROWS}"  # noqa: S608 - names are quoted
             f" WHERE {time} >= $first AND {time} < $end ORDER BY {BEFORE} DESC, {ondisk.PLACE}"
         )
         first = self._part.start - _before(self._data)
@@ -140,9 +140,10 @@ def opened(units: Sequence[Unit], data: DataSpec, count: int, need: int, free: i
 def _counted(files: OnDisk, data: DataSpec) -> pd.DataFrame:
     """Return how many rows, and how many of them `labelled`, are about each `quarter` of an hour since 1970."""
     found = files.frame(
-        f"SELECT CAST(floor(epoch({ondisk.moment(data)}) / {QUARTER}) AS BIGINT) AS quarter,"  # noqa: S608 - names are quoted
-        f" count(*) AS rows, count({ondisk.name(data.target)}) AS labelled FROM rows GROUP BY quarter ORDER BY quarter"
-    )
+        f"SELECT CAST(floor(epoch({ondisk.moment(data)}) / {QUARTER}) AS BIGINT) AS mlplat_quarter,"  # noqa: S608 - names are quoted
+        f" count(*) AS mlplat_rows, count({ondisk.name(data.target)}) AS mlplat_labelled FROM {ondisk.ROWS}"
+        " GROUP BY 1 ORDER BY 1"
+    ).set_axis(["quarter", "rows", "labelled"], axis="columns")
     nowhere = found["quarter"].isna()
     if found.loc[nowhere, "labelled"].sum():
         raise UsageError(

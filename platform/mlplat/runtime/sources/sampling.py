@@ -32,13 +32,13 @@ def _taken(files: OnDisk, data: DataSpec, count: int) -> pd.DataFrame:
     first = f"{ondisk.moment(data)}," if data.time else ""
     files.database.execute(
         f"CREATE TABLE numbered AS SELECT {ondisk.PLACE},"  # noqa: S608 - names are quoted
-        f" row_number() OVER (ORDER BY {first} {ondisk.PLACE}) - 1 AS place"
-        f" FROM rows WHERE {ondisk.name(data.target)} IS NOT NULL"
+        f" row_number() OVER (ORDER BY {first} {ondisk.PLACE}) - 1 AS mlplat_place"
+        f" FROM {ondisk.ROWS} WHERE {ondisk.name(data.target)} IS NOT NULL"
     )
     total = files.database.execute("SELECT count(*) FROM numbered").fetchall()[0][0]
-    wanted = pa.table({"place": evenly(total, count)})
+    wanted = pa.table({"mlplat_place": evenly(total, count)})
     files.database.register("wanted", wanted)
     return files.frame(
-        f"SELECT rows.* EXCLUDE ({ondisk.PLACE}) FROM rows"  # noqa: S608 - likewise
-        f" JOIN numbered USING ({ondisk.PLACE}) JOIN wanted USING (place) ORDER BY place"
+        f"SELECT {ondisk.ROWS}.* EXCLUDE ({ondisk.PLACE}) FROM {ondisk.ROWS}"  # noqa: S608 - likewise
+        f" JOIN numbered USING ({ondisk.PLACE}) JOIN wanted USING (mlplat_place) ORDER BY mlplat_place"
     )

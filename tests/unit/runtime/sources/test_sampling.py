@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlplat.runtime import table
-from mlplat.runtime.sources import files, ondisk, reading, sampling
+from mlplat.runtime.sources import files, ondisk, parts, reading, sampling
 from mlplat.runtime.steps import preparation
 from mlplat.spec.project import ProjectSpec
 
@@ -63,6 +64,8 @@ def test_columns_of_parquet_are_what_they_are_when_all_is_read(make_spec: MakeSp
             "flag": pd.array([True, None] * 30, dtype="boolean"),
             "small": np.arange(60, dtype=np.float32),
             "text": ["x", None] * 30,
+            # As others than ours call theirs.
+            **dict.fromkeys(("quarter", "rows", "labelled", "place", "file_number", "wanted", "numbered"), "x"),
             "y": [0, 1] * 30,
         }
     )
@@ -70,7 +73,10 @@ def test_columns_of_parquet_are_what_they_are_when_all_is_read(make_spec: MakeSp
         frame.iloc[number * 30 : (number + 1) * 30].to_parquet(tmp_path / f"{number}.parquet", index=False)
     spec = make_spec(data__timezone="America/New_York")
     units = files.local("*.parquet", tmp_path)
-    pd.testing.assert_frame_equal(sampling.take(units, spec.data, 100), reading.read(units))
+    whole = reading.read(units)
+    pd.testing.assert_frame_equal(sampling.take(units, spec.data, 100), whole)
+    with parts.opened(units, spec.data, 100, need=60, free=10**9) as found:
+        pd.testing.assert_frame_equal(found.read(pa.DataFrameSchema({})), whole)
 
 
 @settings(max_examples=25)
