@@ -44,7 +44,11 @@ ALL = (
         ("mlplat.controller.kubernetes.__main__", *(f"mlplat.jobs.{job}" for job in JOBS)),
     ),
     Image("tracking", "MLflow with its database's driver and S3"),
-    Image("features", "Feast's registry and feature server on PostgreSQL and DynamoDB", ("mlplat.online.__main__",)),
+    Image(
+        "features",
+        "Feast's registry and feature server on PostgreSQL and DynamoDB",
+        ("mlplat.online.__main__", "mlplat.online.feast"),
+    ),
 )
 NAMES = tuple(image.name for image in ALL)
 

@@ -24,7 +24,7 @@ REGION, TABLES = "AWS_DEFAULT_REGION", "MLPLAT_FEATURE_TABLES"
 """Variables that hold where tables of DynamoDB are, and what the name of each begins with."""
 FILE = "feature_store.yaml"
 CACHE_SECONDS = 60
-FEAST = ("feast", "--feature-store-yaml", (Ref("files"), f"/{FILE}"))
+FEAST = ("python", "-m", "mlplat.online.feast", "--feature-store-yaml", (Ref("files"), f"/{FILE}"))
 RESOURCES = Resources(cpu=0.1, memory_mib=384, memory_limit_mib=1024)
 KEYS = 3
 """Version of the form in which Feast writes keys down: one for all that read or write them."""
