@@ -10,6 +10,7 @@ from typing import TypeVar
 from mlplat import bundle
 from mlplat.bundle import BundleError, Contract
 from mlplat.controller import smoke, transitions
+from mlplat.controller.actuator import Condition
 from mlplat.controller.decision import decide
 from mlplat.controller.document import PROCESS, Endpoint, Phase, Revision, Rollout, Status
 from mlplat.controller.gateway import Upstream
@@ -133,20 +134,23 @@ class Phases:
         self._means.hangs(endpoint, revision, condition)  # it is heard of from its first answer on
         replaced = bool(revision.pid and condition.pid and condition.pid != revision.pid)
         if condition.state == "dead" or replaced:
-            words = self._means.actuator.last_words(endpoint.name, revision) or condition.detail
+            words = self._words(endpoint, revision, condition)
             return transitions.fail(status, f"ended while it started:\n{words}", moment)
         if condition.state == "ready":
             text = f"trying {len(self._contract(revision).examples)} example rows"
             return Step(transitions.enter(status, "testing", text, moment))
         patience = self._means.limits().start
         if moment.seconds - revision.since > patience:
-            words = self._means.actuator.last_words(endpoint.name, revision) or condition.detail
+            words = self._words(endpoint, revision, condition)
             return transitions.fail(status, f"was not ready within {patience:.0f} s:\n{words}".rstrip(), moment)
         if condition.detail and not status.message.endswith(condition.detail):
             return Step(transitions.awaited(status, condition.detail))
         if condition.pid and not revision.pid:
             return Step(_with_pid(status, revision, condition.pid))
         return None
+
+    def _words(self, endpoint: Endpoint, revision: Revision, condition: Condition) -> str:
+        return self._means.actuator.last_words(endpoint.name, revision) or condition.detail
 
     def _test(self, endpoint: Endpoint) -> Step:
         status, moment, revision = endpoint.status, self._means.moment(), _challenger(endpoint)
@@ -169,7 +173,7 @@ class Phases:
         rollout = transitions.observe(rollout, champion.label, challenger.label, self._counters(endpoint))
         condition = self._means.actuator.condition(endpoint.name, challenger)
         if condition.state == "dead":
-            words = self._means.actuator.last_words(endpoint.name, challenger) or condition.detail
+            words = self._words(endpoint, challenger, condition)
             return transitions.give_up(status, "breached", f"its process ended:\n{words}", moment)
         if (lasted := self._means.hangs(endpoint, challenger, condition)) is not None:
             return transitions.give_up(status, "breached", f"it hangs: no answer for {lasted:.0f} s", moment)

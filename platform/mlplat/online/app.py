@@ -43,8 +43,8 @@ def application(home: Home) -> Starlette:
     """
     # Who may ask is the network's to say, as for the registry.
     no_security_manager()
-    memory.forget_addresses()
     init_auth_manager(auth_type=AuthManagerType.NONE, server_type=ServerType.REST, auth_config=None)
+    memory.forget_addresses()
     projects = Projects(home)
 
     @asynccontextmanager

@@ -188,13 +188,12 @@ def _target(values: pd.Series, spec: ProjectSpec) -> pd.Series:
             bad = values[~np.isfinite(numbers)].iloc[0]
             raise UsageError(f"the target `{values.name}` is `{bad}` in a row, which is no number")
         return numbers
-    classes = sorted(values.unique().tolist(), key=str)
-    shown = ", ".join(map(str, classes[:3]))
+    classes = _seen(values)
     if not record.current().partial:
-        refuse_other_than_two(values)
+        _refuse_other_than_two(values, classes)
     if len({type(one) for one in classes}) > 1 or not all(_is_class(one) for one in classes):
         raise UsageError(
-            f"the target `{values.name}` is one of {shown}, which cannot be classes",
+            f"the target `{values.name}` is one of {_shown(classes)}, which cannot be classes",
             hint="write both as whole numbers, texts or truth values",
         )
     return values
@@ -202,10 +201,21 @@ def _target(values: pd.Series, spec: ProjectSpec) -> pd.Series:
 
 def refuse_other_than_two(values: pd.Series) -> None:
     """Raise `UsageError` unless a binary target has two values."""
-    classes = sorted(values.unique().tolist(), key=str)
+    _refuse_other_than_two(values, _seen(values))
+
+
+def _refuse_other_than_two(values: pd.Series, classes: list[object]) -> None:
     if len(classes) != TWO:
-        shown = ", ".join(map(str, classes[:3]))
-        raise UsageError(f"the target `{values.name}` has {len(classes)} values ({shown}), and a binary task has two")
+        said = f"{len(classes)} values ({_shown(classes)})"
+        raise UsageError(f"the target `{values.name}` has {said}, and a binary task has two")
+
+
+def _seen(values: pd.Series) -> list[object]:
+    return sorted(values.unique().tolist(), key=str)
+
+
+def _shown(classes: list[object]) -> str:
+    return ", ".join(map(str, classes[:3]))
 
 
 def _is_class(value: object) -> bool:
